@@ -1,0 +1,117 @@
+"""What a porter is: the untouched original that can be run, and its translation into the static-graph format."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from zoo.inputs import Feed, InputSpec
+
+if TYPE_CHECKING:
+    import numpy as np
+    import onnx_ir as ir
+
+# own: the framework's own precision; float64: the truth run; fp16_cube: matrix products on fp16 operands.
+Precision = Literal["own", "float64", "fp16_cube"]
+
+
+class Original(Protocol):
+    """A reference model, never patched, that can be run in its own precision and as float64 truth.
+
+    Attributes:
+        framework: ``pytorch`` or ``tensorflow``.
+        reference: The source reference that builds it again (``torchvision:resnet50``), empty for a live object.
+        name: Short name for the card.
+        task: ``image-classification``, ``feature-extraction`` ...
+        inputs: The signature; symbolic dimensions are names.
+        outputs: Output names in order.
+        versions: Package versions that matter.
+        licence: As the package's metadata says.
+        checkpoint: What the weights are: ``{kind: seeded|package|file|live, seed, recalibrated, files: [...]}``.
+        details: More entries for the card (preprocessing, evaluation ...).
+    """
+
+    framework: str
+    reference: str
+    name: str
+    task: str
+    inputs: Sequence[InputSpec]
+    outputs: Sequence[str]
+    versions: Mapping[str, str]
+    licence: str
+    checkpoint: Mapping[str, Any]
+    details: Mapping[str, Any]
+
+    def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
+        """Run the original on ``feed`` and return its outputs by name.
+
+        Raises:
+            PrecisionUnavailableError: If the original cannot be run in ``precision``.
+        """
+        ...
+
+
+class PrecisionUnavailableError(Exception):
+    """The original cannot be run in the precision asked for; the message says why."""
+
+
+@dataclass(frozen=True)
+class Unsupported:
+    """An operator without a translation.
+
+    Attributes:
+        op: The source operator.
+        module: Path of the module or layer.
+        line: File and line of the source.
+        hint: What the user can do.
+    """
+
+    op: str
+    module: str
+    line: str
+    hint: str = ""
+
+
+class UnsupportedOpsError(Exception):
+    """Operators that a translator has no answer for, all of them at once."""
+
+    def __init__(self, ops: Sequence[Unsupported]) -> None:
+        self.ops = list(ops)
+        super().__init__("unsupported: " + ", ".join(sorted({item.op for item in ops})))
+
+
+@dataclass
+class Translation:
+    """What a porter returns.
+
+    Attributes:
+        model: The graph; its inputs and outputs carry the names of the original's signature. Parameters are lazy.
+        inputs: The signature as ported: a dimension that the model forbids to be symbolic is an integer here.
+        fallback: ``False``, or the reason why the whole model went through another exporter.
+        unsupported: What made the fallback necessary.
+        notes: Sentences for the card (a dimension that had to be fixed, prefixes stripped, ties ...).
+        seconds: Seconds by stage (``export``, ``translate``).
+    """
+
+    model: ir.Model
+    inputs: Sequence[InputSpec]
+    fallback: str | Literal[False] = False
+    unsupported: Sequence[Unsupported] = ()
+    notes: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+class Porter(Protocol):
+    """Builds originals of one framework and translates them."""
+
+    framework: str
+
+    def translate(self, original: Original, *, dynamic: Mapping[str, tuple[int, int | None]] | None) -> Translation:
+        """Translate ``original`` into a static graph.
+
+        Args:
+            original: An original that this porter built.
+            dynamic: Ranges for symbolic dimensions by name; ``None`` leaves the signature's own.
+        """
+        ...

@@ -1,0 +1,75 @@
+"""Runs an untouched PyTorch model in another precision by intercepting operators, never by patching the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+def promoted_mode() -> Any:
+    """Return a dispatch mode in which every cast to a narrower float becomes a cast to float64.
+
+    ``model.double()`` alone is not float64 where a model casts inside (Llama's and T5's norms go to float32 and back).
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    narrow = {torch.float32, torch.float16, torch.bfloat16}
+
+    class Promote(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = {
+                key: torch.float64 if isinstance(item, torch.dtype) and item in narrow else item
+                for key, item in (kwargs or {}).items()
+            }
+            args = tuple(torch.float64 if isinstance(item, torch.dtype) and item in narrow else item for item in args)
+            return func(*args, **kwargs)
+
+    return Promote()
+
+
+@contextmanager
+def default_dtype(dtype: Any) -> Iterator[None]:
+    """Set torch's default dtype for a while."""
+    import torch
+
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+# Matrix products and convolutions: what an Ascend cube unit computes.
+_CUBE = (
+    "aten.convolution", "aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten._convolution", "aten.mkldnn",
+    "aten.linear", "aten.matmul",
+)  # fmt: skip
+
+
+def cube_mode() -> Any:
+    """Return a dispatch mode in which matrix products take fp16 operands, accumulate in fp32 and round to fp16.
+
+    Attention is left to torch's own composite of matrix products, so that its two products are rounded as well.
+    """
+    import torch
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    def rounded(item: Any) -> Any:
+        if isinstance(item, torch.Tensor) and item.dtype == torch.float32:
+            return item.half().float()
+        return item
+
+    class Cube(TorchDispatchMode):
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            if not str(func).startswith(_CUBE):
+                return func(*args, **kwargs)
+            # The bias joins the accumulator in fp32 and is not rounded: it is the third (addmm: the first) operand.
+            bias = 0 if str(func).startswith(("aten.addmm", "aten.baddbmm")) else 2
+            operands = tuple(item if i == bias else rounded(item) for i, item in enumerate(args))
+            return rounded(func(*operands, **kwargs))
+
+    return Cube()

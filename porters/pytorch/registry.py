@@ -1,0 +1,200 @@
+"""The table of ATen translators and what a translator is given to work with."""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from porters.pytorch import dtypes
+from zoo.graph import GraphBuilder
+
+if TYPE_CHECKING:
+    import torch
+
+    from porters.pytorch.symbols import Symbols
+
+Translator = Callable[..., Any]
+_TRANSLATORS: dict[str, Translator] = {}
+
+
+def translates(*targets: str) -> Callable[[Translator], Translator]:
+    """Register a translator for ATen operators, with or without overload: ``aten.add.Tensor`` or ``aten.add``.
+
+    The function is called as ``fn(c, *args, **kwargs)`` with the operator's own arguments: tensors are values
+    (``onnx_ir.Value``), sizes are integers or :class:`Dim`, absent tensors are ``None``. It returns the value, or a
+    tuple for several outputs. An in-place operator (``add_``) uses the translator of the functional one.
+    """
+
+    def register(translator: Translator) -> Translator:
+        for target in targets:
+            _TRANSLATORS[target] = translator
+        return translator
+
+    return register
+
+
+def find(target: str) -> Translator | None:
+    """Return the translator for ``namespace.name.overload``, the most specific one first."""
+    _load_domains()
+    namespace, _, rest = target.partition(".")
+    name, _, overload = rest.partition(".")
+    plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    for candidate in (target, f"{namespace}.{name}", f"{namespace}.{plain}.{overload}", f"{namespace}.{plain}"):
+        if candidate in _TRANSLATORS:
+            return _TRANSLATORS[candidate]
+    return None
+
+
+def registered() -> list[str]:
+    """Return every operator with a translator."""
+    _load_domains()
+    return sorted(_TRANSLATORS)
+
+
+@functools.cache
+def _load_domains() -> None:
+    package = importlib.import_module("porters.pytorch.ops")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"porters.pytorch.ops.{module.name}")
+
+
+@dataclass(frozen=True)
+class Dim:
+    """A size that is not known before the model runs: a sympy expression over the graph's symbolic dimensions."""
+
+    expression: Any
+    symbols: Symbols
+
+    @property
+    def value(self) -> ir.Value:
+        """The size as an INT64 scalar; the nodes that compute it are emitted on first use."""
+        return self.symbols.scalar(self.expression)
+
+    @property
+    def vector(self) -> ir.Value:
+        """The size as an INT64 vector of one element."""
+        return self.symbols.vector(self.expression)
+
+
+Size = int | Dim
+
+
+class Context:
+    """What a translator works with: the builder and what is known of the node's results.
+
+    Attributes:
+        g: The graph builder.
+        results: What torch says about the node's outputs, one (dtype, shape) for each; shapes hold integers and Dims.
+    """
+
+    def __init__(self, g: GraphBuilder, symbols: Symbols, results: Sequence[tuple[ir.DataType, list[Size]]]) -> None:
+        self.g = g
+        self.symbols = symbols
+        self.results = results
+        self.op = g.op
+        self.ops = g.ops
+        self.const = g.const
+        self.cast = g.cast
+
+    @property
+    def dtype(self) -> ir.DataType:
+        """The dtype of the (first) result."""
+        return self.results[0][0]
+
+    @property
+    def shape(self) -> list[Size]:
+        """The shape of the (first) result."""
+        return self.results[0][1]
+
+    def sizes_of(self, value: ir.Value) -> list[Size]:
+        """Return the shape of ``value`` as integers and Dims."""
+        return self.symbols.sizes_of(value)
+
+    def rank(self, value: ir.Value) -> int:
+        """Return the number of dimensions of ``value``."""
+        return len(self.symbols.sizes_of(value))
+
+    def axis(self, value: ir.Value, axis: int) -> int:
+        """Return ``axis`` counted from the front."""
+        return axis % max(self.rank(value), 1)
+
+    def axes(self, value: ir.Value, axes: int | Sequence[int] | None) -> list[int]:
+        """Return ``axes`` counted from the front; all of them where none are named."""
+        if axes is None or (not isinstance(axes, int) and len(axes) == 0):
+            return list(range(self.rank(value)))
+        return [self.axis(value, axis) for axis in ([axes] if isinstance(axes, int) else axes)]
+
+    def vector(self, sizes: Sequence[Size]) -> ir.Value:
+        """Return sizes as an INT64 vector; a constant where all are integers."""
+        if all(isinstance(size, int) for size in sizes):
+            return self.const(list(sizes), ir.DataType.INT64)
+        parts = [self.const([size], ir.DataType.INT64) if isinstance(size, int) else size.vector for size in sizes]
+        return parts[0] if len(parts) == 1 else self.op("Concat", *parts, axis=0)
+
+    def scalar(self, number: Any, dtype: ir.DataType) -> ir.Value:
+        """Return a number or size as a scalar of ``dtype``."""
+        if isinstance(number, Dim):
+            return self.cast(number.value, dtype)
+        return self.const(number, dtype)
+
+    def reshape(self, value: ir.Value, sizes: Sequence[Size]) -> ir.Value:
+        """Reshape without shape arithmetic wherever ``0`` (copy) and one ``-1`` (infer) can say it."""
+        before = self.sizes_of(value)
+        if list(sizes) == before:
+            return value
+        target: list[Any] = []
+        unknown = [index for index, size in enumerate(sizes) if isinstance(size, Dim)]
+        for index, size in enumerate(sizes):
+            copied = isinstance(size, Dim) and index < len(before) and before[index] == size
+            target.append(0 if copied and len(unknown) > 1 else size)
+        left = [index for index, size in enumerate(target) if isinstance(size, Dim)]
+        if len(left) == 1 and 0 not in [size for size in sizes if isinstance(size, int)]:
+            target[left[0]] = -1
+            left = []
+        if any(size == 0 for size in sizes if isinstance(size, int)):
+            # A true zero beside a copied dimension: spell every size out and let 0 mean zero.
+            return self.op("Reshape", value, self.vector(sizes), allowzero=1, shape=self.ir_shape(sizes))
+        return self.op("Reshape", value, self.vector(target), shape=self.ir_shape(sizes))
+
+    def ir_shape(self, sizes: Sequence[Size]) -> ir.Shape:
+        """Return sizes as an ONNX shape; unknown ones under their symbolic names."""
+        return self.symbols.shape(sizes)
+
+    def promote(self, *operands: Any) -> list[Any]:
+        """Cast tensor operands to their common dtype by torch's rules; numbers stay numbers."""
+        import torch
+
+        common: Any = None
+        for operand in operands:
+            common = (
+                operand_like(operand)
+                if common is None
+                else torch.empty(
+                    (1,) if common.dim() or _dimensioned(operand) else (),
+                    dtype=torch.result_type(common, operand_like(operand)),
+                )
+            )
+        dtype = dtypes.to_ir(common.dtype)
+        return [self.cast(item, dtype) if isinstance(item, ir.Value) else self.scalar(item, dtype) for item in operands]
+
+
+def _dimensioned(operand: Any) -> bool:
+    return isinstance(operand, ir.Value) and operand.shape is not None and len(operand.shape) > 0
+
+
+def operand_like(operand: Any) -> torch.Tensor:
+    """Return an empty tensor that takes part in torch's type promotion as ``operand`` would."""
+    import torch
+
+    if isinstance(operand, ir.Value):
+        assert operand.dtype is not None
+        return torch.empty((1,) if _dimensioned(operand) else (), dtype=dtypes.to_torch(operand.dtype))
+    if isinstance(operand, Dim):
+        return torch.empty((), dtype=torch.int64)
+    return torch.tensor(operand)

@@ -1,0 +1,428 @@
+"""Walks an exported program's ATen graph once and emits ONNX: constants folded, in-place writes made functional."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import onnx_ir as ir
+
+from porters.porter import Unsupported, UnsupportedOpsError
+from porters.pytorch import dtypes, registry
+from porters.pytorch.aliases import Aliases, is_view, written_argument
+from porters.pytorch.provenance import provenance_of
+from porters.pytorch.registry import Context, Dim
+from porters.pytorch.symbols import Symbols
+from zoo.graph import GraphBuilder
+
+if TYPE_CHECKING:
+    import torch
+
+# Constants grow no larger than this by folding; past it the nodes that make them stay in the graph.
+FOLD_BYTES = 16 << 20
+# Operators that say something to torch and nothing to a graph.
+_SILENT = frozenset(
+    {
+        "aten._assert_tensor_metadata.default",
+        "aten._assert_async.msg",
+        "aten._assert_scalar.default",
+        "aten.sym_constrain_range.default",
+        "aten.sym_constrain_range_for_size.default",
+        "aten._assert_async.default",
+    }
+)
+
+
+class Walker:
+    """Translates one exported program.
+
+    A node's result is held as one of: an ``onnx_ir.Value``; a concrete ``torch.Tensor`` while it depends on no input
+    and no parameter (folded by torch itself); a Python number or :class:`Dim`; or a tuple of these.
+    """
+
+    def __init__(self, g: GraphBuilder) -> None:
+        self.g = g
+        self.symbols = Symbols(g)
+        self.unsupported: list[Unsupported] = []
+        self.notes: list[str] = []
+        self.aliases = Aliases(self)
+        self.env: dict[torch.fx.Node, Any] = {}
+        self._parameters: dict[str, ir.Value] = {}
+        self._emitted: dict[int, tuple[torch.Tensor, int, ir.Value]] = {}
+
+    # -- the program ----------------------------------------------------------------------------------------------
+
+    def program(
+        self, exported: torch.export.ExportedProgram, axis_names: Mapping[tuple[str, int], str]
+    ) -> list[ir.Value]:
+        """Translate ``exported`` and return its outputs in order.
+
+        Args:
+            exported: Its graph may hold in-place operators and views; decompositions are not run.
+            axis_names: (input, axis) to the name its symbolic dimension shall have.
+
+        Raises:
+            UnsupportedOpsError: With every operator that has no translator.
+        """
+        self._placeholders(exported, axis_names)
+        outputs: list[Any] = []
+        for node in exported.graph.nodes:
+            if node.op == "output":
+                outputs = self._outputs(exported, node)
+            elif node.op != "placeholder":
+                self.node(node)
+        if self.unsupported:
+            raise UnsupportedOpsError(self.unsupported)
+        return [self.value(item) for item in outputs]
+
+    def _placeholders(self, exported: Any, axis_names: Mapping[tuple[str, int], str]) -> None:
+        from torch.export.graph_signature import InputKind
+
+        by_name = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
+        constants = {**exported.constants, **exported.state_dict}
+        for spec in exported.graph_signature.input_specs:
+            node = by_name[spec.arg.name]
+            if spec.kind == InputKind.USER_INPUT:
+                self._user_input(node, axis_names)
+            elif spec.kind == InputKind.PARAMETER or (spec.kind == InputKind.BUFFER and spec.persistent):
+                self.env[node] = _Parameter(spec.target, exported.state_dict[spec.target])
+            else:
+                self.env[node] = constants[spec.target].detach().clone()
+
+    def _user_input(self, node: torch.fx.Node, axis_names: Mapping[tuple[str, int], str]) -> None:
+        fake = node.meta.get("val")
+        if not hasattr(fake, "dtype"):
+            self.env[node] = fake  # a number that export has baked in
+            return
+        sizes = [self.symbols.size(dim) for dim in fake.shape]
+        value = self.g.input(node.name, dtypes.to_ir(fake.dtype), [0] * len(sizes))
+        for axis, size in enumerate(sizes):
+            if isinstance(size, Dim) and size.expression.is_Symbol:
+                self.symbols.define(size.expression, value, axis, axis_names.get((node.name, axis)))
+        self.symbols.remember(value, sizes)
+        self.env[node] = value
+
+    def _outputs(self, exported: Any, node: torch.fx.Node) -> list[Any]:
+        from torch.export.graph_signature import OutputKind
+
+        specs = exported.graph_signature.output_specs
+        flat = node.args[0]
+        return [
+            self.read(item)
+            for spec, item in zip(specs, flat, strict=True)
+            if spec.kind == OutputKind.USER_OUTPUT and hasattr(item, "meta") and hasattr(item.meta.get("val"), "dtype")
+        ]
+
+    # -- one node -------------------------------------------------------------------------------------------------
+
+    def node(self, node: torch.fx.Node) -> None:
+        """Translate one node and remember its result."""
+        if node.op == "get_attr":
+            self.env[node] = _attribute(node)
+            return
+        target = target_name(node.target)
+        if target in _SILENT:
+            return
+        if node.target is operator.getitem:
+            self.env[node] = self.read(node.args[0])[node.args[1]]
+            return
+        if target.startswith("higher_order."):
+            self._higher_order(node, target)
+            return
+        fake = node.meta.get("val")
+        if isinstance(fake, (int, float, bool)) or _is_symbolic_number(fake):
+            known = self._symbolic(fake)
+            if known is not None:
+                self.env[node] = known
+                return
+        with self.g.source(provenance_of(node, target)):
+            self.env[node] = self._call(node, target)
+        self._bind_symbols(self.env[node], fake)
+        written = written_argument(node)
+        if written is not None:
+            self.aliases.wrote(written, self.env[node], node)
+        elif is_view(node):
+            self.aliases.viewed(node)
+
+    def _symbolic(self, fake: Any) -> Any:
+        if isinstance(fake, (int, float, bool)):
+            return fake
+        expression = fake.node.expr
+        if all(self.symbols.knows(symbol) for symbol in expression.free_symbols):
+            return self.symbols.size(fake)
+        return None
+
+    def _call(self, node: torch.fx.Node, target: str) -> Any:
+        args, kwargs = self._arguments(node)
+        folded = self._fold(node, args, kwargs)
+        if folded is not None:
+            return folded
+        args, kwargs = self._emit_constants(args), self._emit_constants(kwargs)
+        return self.translate(node, target, args, kwargs)
+
+    def translate(self, node: torch.fx.Node, target: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Call the translator for ``target``; where there is none, decompose this operator alone."""
+        translator = registry.find(target)
+        if translator is None:
+            return self._decompose(node, target)
+        results = self._results(node.meta.get("val"))
+        context = Context(self.g, self.symbols, results)
+        try:
+            produced = translator(context, *args, **kwargs)
+        except NotImplementedError as error:
+            return self._give_up(node, target, str(error))
+        if isinstance(produced, tuple):
+            return tuple(
+                self._typed(item, result) if isinstance(item, ir.Value) else item
+                for item, result in zip(produced, [*results, *[None] * len(produced)], strict=False)
+            )
+        return self._typed(produced, results[0]) if results and isinstance(produced, ir.Value) else produced
+
+    def _decompose(self, node: torch.fx.Node, target: str) -> Any:
+        from porters.pytorch.decompose import decompose
+
+        graph = decompose(node)
+        if graph is None:
+            return self._give_up(node, target, "")
+        nodes = [item for item in _flatten((node.args, node.kwargs)) if hasattr(item, "meta")]
+        return self.inline(graph, [self._emit_constants(self.read(item)) for item in nodes])
+
+    def inline(self, module: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
+        """Translate a sub-graph in place, its placeholders standing for ``inputs``."""
+        outer = self.env
+        self.env = {}
+        try:
+            pending = iter(inputs)
+            result: Any = None
+            for node in module.graph.nodes:
+                if node.op == "placeholder":
+                    self.env[node] = next(pending)
+                elif node.op == "output":
+                    result = _map(node.args[0], self.read)
+                else:
+                    self.node(node)
+            return result
+        finally:
+            self.env = outer
+
+    def _higher_order(self, node: torch.fx.Node, target: str) -> None:
+        if target.startswith(("higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast")):
+            position = next(i for i, arg in enumerate(node.args) if getattr(arg, "op", "") == "get_attr")
+            module = self.read(node.args[position])
+            self.env[node] = self.inline(module, [self.read(arg) for arg in node.args[position + 1 :]])
+            return
+        self.env[node] = self._give_up(node, target, "control flow over tensors")
+
+    def _give_up(self, node: torch.fx.Node, target: str, hint: str) -> Any:
+        source = provenance_of(node, target)
+        self.unsupported.append(Unsupported(target, source.module, source.line, hint))
+        # Go on with made-up values, so that everything unsupported is found in one walk.
+        fake = node.meta.get("val")
+        if isinstance(fake, (tuple, list)):
+            return tuple(self._made_up(item) for item in fake)
+        return self._made_up(fake)
+
+    def _made_up(self, fake: Any) -> Any:
+        if not hasattr(fake, "dtype"):
+            return 1
+        value = ir.Value(name=self.g.unique("unsupported"), type=ir.TensorType(dtypes.to_ir(fake.dtype)))
+        self._bind_symbols(value, fake)
+        self.symbols.remember(value, [self.symbols.size(dim) for dim in fake.shape])
+        return value
+
+    # -- values ---------------------------------------------------------------------------------------------------
+
+    def read(self, item: Any) -> Any:
+        """Return what a node (or a plain argument) stands for; writes through views are taken into account."""
+        if hasattr(item, "meta") and hasattr(item, "op"):
+            return self.env[item]
+        if _is_symbolic_number(item):
+            return self._symbolic(item)
+        return item
+
+    def value(self, item: Any) -> ir.Value:
+        """Return ``item`` as a graph value, emitting it as a constant where it is one."""
+        emitted = self._emit_constants(item)
+        if isinstance(emitted, Dim):
+            return emitted.value
+        if isinstance(emitted, ir.Value):
+            return emitted
+        return self.g.const(emitted)
+
+    def _arguments(self, node: torch.fx.Node) -> tuple[Any, Any]:
+        return _map(tuple(node.args), self.read), _map(dict(node.kwargs), self.read)
+
+    def _emit_constants(self, item: Any) -> Any:
+        import torch
+
+        if isinstance(item, torch.Tensor):
+            return self._emit_tensor(item)
+        if isinstance(item, _Parameter):
+            return self._emit_parameter(item)
+        if isinstance(item, (tuple, list, dict)):
+            return _map(item, self._emit_constants)
+        return item
+
+    def _emit_parameter(self, parameter: _Parameter) -> ir.Value:
+        if parameter.name not in self._parameters:
+            tensor = ir.tensor_adapters.TorchTensor(parameter.tensor.detach(), name=parameter.name)
+            value = self.g.parameter(parameter.name, tensor)
+            self.symbols.remember(value, list(parameter.tensor.shape))
+            self._parameters[parameter.name] = value
+        return self._parameters[parameter.name]
+
+    def _emit_tensor(self, tensor: torch.Tensor) -> ir.Value:
+        import torch
+
+        known = self._emitted.get(id(tensor))
+        if known is not None and known[1] == tensor._version:
+            return known[2]
+        if tensor.dtype in (torch.bfloat16, torch.float8_e4m3fn, torch.float8_e5m2):
+            array = ir.tensor_adapters.TorchTensor(tensor.contiguous()).numpy()
+        else:
+            array = tensor.detach().resolve_conj().resolve_neg().cpu().numpy()
+        value = self.g.const(array)
+        self.symbols.remember(value, list(tensor.shape))
+        # The tensor is kept so that its id is not given to another one.
+        self._emitted[id(tensor)] = (tensor, tensor._version, value)
+        return value
+
+    # -- results --------------------------------------------------------------------------------------------------
+
+    def _results(self, fake: Any) -> list[Any]:
+        fakes = fake if isinstance(fake, (tuple, list)) else [fake]
+        results: list[Any] = []
+        for item in fakes:
+            if not hasattr(item, "dtype"):
+                results.append(None)
+                continue
+            sizes: list[Any] = [self._size_or_none(dim) for dim in item.shape]
+            results.append((dtypes.to_ir(item.dtype), sizes))
+        return results if any(results) else []
+
+    def _size_or_none(self, dim: Any) -> Any:
+        return self.symbols.size(dim)
+
+    def _typed(self, value: ir.Value, result: Any) -> ir.Value:
+        """Give a result the dtype and shape that torch says it has."""
+        if result is None:
+            return value
+        dtype, sizes = result
+        if value.dtype is not None and value.dtype != dtype:
+            value = self.g.cast(value, dtype)
+        value.dtype = dtype
+        if not self.g.is_parameter(value):
+            self.symbols.remember(value, sizes)
+        return value
+
+    def _bind_symbols(self, value: Any, fake: Any) -> None:
+        # Sizes that only the data decides (nonzero, item): the first value that shows one is where it is read.
+        if isinstance(value, tuple) and isinstance(fake, (tuple, list)):
+            for one, fake_one in zip(value, fake, strict=False):
+                self._bind_symbols(one, fake_one)
+            return
+        if not isinstance(value, ir.Value):
+            return
+        if _is_symbolic_number(fake) and fake.node.expr.is_Symbol:
+            self.symbols.define(fake.node.expr, value, None)
+        for axis, dim in enumerate(getattr(fake, "shape", ())):
+            if not isinstance(dim, int) and dim.node.expr.is_Symbol:
+                self.symbols.define(dim.node.expr, value, axis)
+
+    # -- folding --------------------------------------------------------------------------------------------------
+
+    def _fold(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
+        """Run the operator in torch where it depends on constants only; None where it must go into the graph."""
+        import torch
+
+        if not isinstance(node.target, torch._ops.OpOverload):
+            return None
+        if torch.Tag.nondeterministic_seeded in node.target.tags:
+            return None
+        flat = list(_flatten((args, kwargs)))
+        if any(isinstance(item, (ir.Value, Dim, _Parameter)) for item in flat):
+            return None
+        if not any(isinstance(item, torch.Tensor) for item in flat) and not _is_factory(node.target):
+            return None
+        if _bytes_of(node.meta.get("val")) > FOLD_BYTES:
+            return None
+        with torch.no_grad():
+            return node.target(*args, **_on_cpu(kwargs))
+
+
+class _Parameter:
+    """A weight of the model that has not been emitted yet; emitted under its upstream name on first use."""
+
+    def __init__(self, name: str, tensor: torch.Tensor) -> None:
+        self.name = name
+        self.tensor = tensor
+
+
+def target_name(target: Any) -> str:
+    """Return ``namespace.name.overload`` of an operator, or the name of a Python function."""
+    import torch
+
+    if isinstance(target, torch._ops.OpOverload):
+        return str(target)
+    if isinstance(target, torch._ops.HigherOrderOperator):
+        return f"higher_order.{target.name()}"
+    return f"python.{getattr(target, '__name__', target)}"
+
+
+def _attribute(node: torch.fx.Node) -> Any:
+    owner: Any = node.graph.owning_module
+    for part in str(node.target).split("."):
+        owner = getattr(owner, part)
+    return owner
+
+
+def _is_symbolic_number(item: Any) -> bool:
+    import torch
+
+    return isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool))
+
+
+def _is_factory(target: Any) -> bool:
+    return all("Tensor" not in str(argument.type) for argument in target._schema.arguments)
+
+
+def _bytes_of(fake: Any) -> int:
+    fakes = fake if isinstance(fake, (tuple, list)) else [fake]
+    total = 0
+    for item in fakes:
+        if hasattr(item, "dtype"):
+            count = 1
+            for dim in item.shape:
+                count *= dim if isinstance(dim, int) else 1 << 40
+            total += count * item.dtype.itemsize
+    return total
+
+
+def _on_cpu(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    import torch
+
+    return {key: torch.device("cpu") if isinstance(item, torch.device) else item for key, item in kwargs.items()}
+
+
+def _map(item: Any, function: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        return (
+            type(item)(_map(part, function) for part in item)
+            if type(item) in (list, tuple)
+            else [_map(part, function) for part in item]
+        )
+    if isinstance(item, dict):
+        return {key: _map(part, function) for key, part in item.items()}
+    return function(item)
+
+
+def _flatten(item: Any) -> Any:
+    if isinstance(item, (list, tuple)):
+        for part in item:
+            yield from _flatten(part)
+    elif isinstance(item, dict):
+        for part in item.values():
+            yield from _flatten(part)
+    else:
+        yield item

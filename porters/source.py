@@ -1,0 +1,99 @@
+"""Source references: ``scheme:rest`` on the command line, or a live object in Python, to an original."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from porters.porter import Original
+from zoo.errors import UserError, nearest
+from zoo.inputs import InputSpec
+
+# scheme -> (module, what follows the colon).
+SCHEMES = {
+    "torchvision": ("porters.pytorch.sources", "a name of torchvision.models.list_models()"),
+    "timm": ("porters.pytorch.sources", "a name of timm.list_models()"),
+    "transformers": ("porters.pytorch.sources", "a directory with config.json and safetensors, or an architecture"),
+    "python": ("porters.pytorch.sources", "package.module:factory, a function that returns a model"),
+    "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
+    "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
+    "card": ("porters.cards", "a name of `zooport list`"),
+}
+DEFAULT_SEED = 0
+
+
+@dataclass(frozen=True)
+class SourceOptions:
+    """What the user adds to a source reference.
+
+    Attributes:
+        inputs: The signature, where the source cannot tell it or the user wants another.
+        weights: A checkpoint to load into the architecture.
+        seed: Seed of the weights where there is no checkpoint, and of the recalibration of batch norms.
+    """
+
+    inputs: Sequence[InputSpec] = field(default_factory=tuple)
+    weights: Path | None = None
+    seed: int = DEFAULT_SEED
+
+
+def open_source(source: Any, options: SourceOptions | None = None) -> Original:
+    """Return the original for a reference or a live ``nn.Module``, ``keras.Model`` or ``tf.function``.
+
+    Raises:
+        UserError: If the scheme or the name behind it is unknown.
+    """
+    options = options or SourceOptions()
+    if not isinstance(source, str):
+        return _open_live(source, options)
+    scheme, colon, rest = source.partition(":")
+    if scheme not in SCHEMES or not colon or not rest:
+        forms = "\n".join(f"             {name}: {what}" for name, (_, what) in SCHEMES.items())
+        raise UserError(
+            f"the source {source!r} is unknown",
+            expected="SCHEME:NAME with one of\n" + forms,
+            got=source,
+            hint=f"did you mean {nearest(scheme, SCHEMES)}?",
+        )
+    original: Original = importlib.import_module(SCHEMES[scheme][0]).open_reference(scheme, rest, options)
+    return original
+
+
+def _open_live(model: Any, options: SourceOptions) -> Original:
+    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    if "torch" in roots:
+        module = "porters.pytorch.sources"
+    elif roots & {"keras", "tensorflow"}:
+        module = "porters.tensorflow.sources"
+    else:
+        raise UserError(
+            "the model is of no known framework",
+            expected="an nn.Module, keras.Model, tf.function or a source reference",
+            got=f"{type(model).__module__}.{type(model).__qualname__}",
+        )
+    original: Original = importlib.import_module(module).open_live(model, options)
+    return original
+
+
+def with_inputs(specs: Sequence[InputSpec], given: Sequence[InputSpec]) -> list[InputSpec]:
+    """Return ``specs`` with the shapes and dtypes of ``given`` put in by name.
+
+    Raises:
+        UserError: If ``given`` names an input that the model does not have.
+    """
+    by_name = {spec.name: spec for spec in given}
+    unknown = set(by_name) - {spec.name for spec in specs}
+    if unknown:
+        raise UserError(
+            f"the model has no input {', '.join(sorted(unknown))}",
+            place="--input",
+            expected=", ".join(spec.name for spec in specs),
+            got=", ".join(sorted(unknown)),
+        )
+    return [
+        replace(spec, shape=by_name[spec.name].shape, dtype=by_name[spec.name].dtype) if spec.name in by_name else spec
+        for spec in specs
+    ]

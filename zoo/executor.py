@@ -1,0 +1,107 @@
+"""The executor protocol: loads an artifact's graph and maps a feed to named outputs."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Protocol, Self
+
+from zoo.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from zoo.inputs import Feed
+
+# name -> module with a function ``load(path, *, optimize, threads) -> Session``.
+EXECUTORS = {
+    "onnxruntime": "zoo.executors.onnxruntime",
+    "openvino": "zoo.executors.openvino",
+    "reference": "zoo.executors.reference",
+}
+ASCEND = "zoo.executors.ascend"
+
+
+class Session(Protocol):
+    """A loaded graph that can be run; a context manager that frees what it holds."""
+
+    name: str
+
+    def run(self, feed: Feed) -> dict[str, np.ndarray]:
+        """Return every graph output by name, in the graph's order."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+def executor_names() -> list[str]:
+    """Return every name that ``--on`` takes: executors, then chips."""
+    from zoo.ascend.hardware import chip_names
+
+    return [*EXECUTORS, *chip_names()]
+
+
+def is_chip(name: str) -> bool:
+    """Say whether ``name`` is a chip, which is compiled for and emulated."""
+    return name.lower().startswith("ascend")
+
+
+def load(model: Path, on: str = "onnxruntime", *, optimize: bool = True, threads: int | None = None) -> Session:
+    """Load the ONNX file ``model`` on executor ``on``.
+
+    Args:
+        model: An ONNX file, external data beside it.
+        on: A name of :func:`executor_names`.
+        optimize: Whether the runtime may rewrite the graph; without it every node runs as it stands.
+        threads: Threads to use; the default is the runtime's own choice.
+
+    Raises:
+        UserError: If there is no such executor or its package is missing.
+    """
+    if is_chip(on):
+        from zoo.executors.ascend import load as load_chip
+
+        return load_chip(model, on, optimize=optimize, threads=threads)
+    if on not in EXECUTORS:
+        raise UserError(
+            f"there is no executor {on!r}",
+            expected=", ".join(executor_names()),
+            got=on,
+            hint=f"did you mean {nearest(on, executor_names())}?",
+        )
+    session: Session = importlib.import_module(EXECUTORS[on]).load(model, optimize=optimize, threads=threads)
+    return session
+
+
+def check_feed(feed: Feed, inputs: dict[str, tuple[str, list[int | str | None]]], place: str) -> Feed:
+    """Return ``feed`` in the order of ``inputs`` after checking names, dtypes and shapes.
+
+    Raises:
+        UserError: Naming each input that is missing, unknown, or has another dtype or shape.
+    """
+    missing, unknown = [n for n in inputs if n not in feed], [n for n in feed if n not in inputs]
+    if missing or unknown:
+        raise UserError(
+            "the feed's names do not fit",
+            place=place,
+            expected=", ".join(inputs),
+            got=", ".join(feed) or "nothing",
+        )
+    for name, (dtype, shape) in inputs.items():
+        array = feed[name]
+        fits = len(shape) == array.ndim and all(
+            not isinstance(want, int) or want == have for want, have in zip(shape, array.shape, strict=False)
+        )
+        if str(array.dtype) != dtype or not fits:
+            raise UserError(
+                f"input {name!r} has another dtype or shape",
+                place=place,
+                expected=f"{dtype} {shape}",
+                got=f"{array.dtype} {list(array.shape)}",
+            )
+    return {name: feed[name] for name in inputs}
