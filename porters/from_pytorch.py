@@ -112,7 +112,7 @@ def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
         "torch.export cannot capture the model",
         place=place or original.reference or original.name,
         got=f"{type(error).__name__}: {_cause(error)}",
-        hint="check the example inputs (--input); data-dependent Python control flow must become torch.cond or torch.where",
+        hint="check the inputs (--input); Python control flow over data must become torch.cond or torch.where",
     )
 
 

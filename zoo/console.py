@@ -10,6 +10,7 @@ from zoo.record import dumps
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
+    from rich.table import Table
 
 
 def say(message: str) -> None:
@@ -32,6 +33,14 @@ def stderr_console() -> Console:
     from rich.console import Console
 
     return Console(stderr=True)
+
+
+def show_table(table: Table) -> None:
+    """Write a table to standard output; wide enough for its columns where nobody watches."""
+    from rich.console import Console
+
+    console = Console()
+    (console if console.is_terminal else Console(width=140)).print(table)
 
 
 def progress() -> Progress:

@@ -177,6 +177,20 @@ def _padding_mask(shape: tuple[int, ...], random: np.random.Generator) -> np.nda
     return np.arange(shape[1])[None, :] < lengths[:, None]
 
 
+def moved(feed: Feed, seed: int) -> Feed:
+    """Return the feed with every floating-point value moved to a neighbour (one ULP), up or down."""
+    random = np.random.default_rng([seed, 77])
+    result = {}
+    for name, array in feed.items():
+        if array.dtype.kind == "f":
+            up = random.integers(0, 2, array.shape).astype(bool)
+            neighbour = np.where(up, np.nextafter(array, np.inf), np.nextafter(array, -np.inf))
+            result[name] = neighbour.astype(array.dtype)
+        else:
+            result[name] = array
+    return result
+
+
 def parse_input(text: str) -> InputSpec:
     """Parse ``NAME=SHAPE:DTYPE``, e.g. ``x=batch,3,224,224:float32``; letters make a dimension symbolic.
 

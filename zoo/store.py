@@ -114,3 +114,9 @@ def _offsets(file: Path) -> dict[str, tuple[int, int]]:
         name: (entry["data_offsets"][0] + 8 + length, entry["data_offsets"][1] + 8 + length)
         for name, entry in header.items()
     }
+
+
+def summarize(model: ir.Model) -> dict[str, int]:
+    """Return how many parameters (tensors and elements) the graph carries."""
+    tensors = [value.const_value for value in _initializers(model).values() if is_parameter(value)]
+    return {"tensors": len(tensors), "elements": sum(tensor.size for tensor in tensors if tensor is not None)}

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import torch
 
 IMAGE_SIZE = 224
+# Standard deviation of the noise on constant parameters of seeded models: BERT's initialiser range.
+ROUGHNESS = 0.02
 
 
 def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOriginal:
@@ -86,7 +88,7 @@ def _open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
     keywords = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
     model = seeded(lambda: torchvision.models.get_model(name, weights=None, **keywords), options.seed)
     size = _crop_size(weights)
-    return _finish(
+    return finish(
         model,
         f"torchvision:{name}",
         name,
@@ -126,7 +128,7 @@ def _open_timm(name: str, options: SourceOptions) -> TorchOriginal:
     model = seeded(lambda: timm.create_model(name, pretrained=False), options.seed)
     channels, *size = timm.data.resolve_model_data_config(model)["input_size"]
     first = next(iter(inspect.signature(model.forward).parameters))
-    return _finish(
+    return finish(
         model,
         f"timm:{name}",
         name,
@@ -149,7 +151,7 @@ def _open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
     else:
         model = _transformers_architecture(transformers, rest, options.seed)
         checkpoint, reference, name = None, f"transformers:{rest}", rest
-    return _finish(
+    return finish(
         model,
         reference,
         name.lower(),
@@ -242,7 +244,7 @@ def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
             got="none",
             hint="--input x=batch,3,224,224:float32",
         )
-    return _finish(
+    return finish(
         model, f"python:{rest}", attribute.lower(), "unknown", list(options.inputs), options, packages=("torch",)
     )
 
@@ -326,10 +328,28 @@ def seeded(build: Callable[[], Any], seed: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build()
+        if hasattr(model, "parameters"):
+            _roughen(model)
     return model.eval() if hasattr(model, "eval") else model
 
 
-def _finish(
+def _roughen(model: torch.nn.Module) -> None:
+    """Give every constant parameter of a seeded model some seeded noise.
+
+    Initialisers leave biases at 0, norm weights at 1 and some heads at 0 altogether (torchvision's ViT answers 0 to
+    everything): a port that loses or swaps such tensors would look perfect. Trained weights are never constant.
+    """
+    import torch
+
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and parameter.numel() > 1 and not parameter.is_meta:
+                first = parameter.flatten()[0]
+                if bool((parameter == first).all()):
+                    parameter.add_(torch.randn_like(parameter) * ROUGHNESS)
+
+
+def finish(
     model: torch.nn.Module,
     reference: str,
     name: str,
@@ -340,14 +360,26 @@ def _finish(
     packages: Sequence[str],
     checkpoint: dict[str, Any] | None = None,
 ) -> TorchOriginal:
+    """Load or recalibrate the weights of a freshly built model and describe it.
+
+    Args:
+        model: The model as its factory made it.
+        reference: The source reference.
+        name: Short name for the card.
+        task: The task.
+        specs: The signature that the source knows.
+        options: What the user added.
+        packages: Packages whose versions matter; the licence is that of the last.
+        checkpoint: The card's entry, where the source has loaded weights already.
+    """
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []
     if options.weights is not None:
         notes = checkpoints.load_into(model, options.weights)
-        checkpoint = {"kind": "file", "files": [checkpoints.describe(options.weights)]}
+        checkpoint = {"kind": "file", "given": True, "files": [checkpoints.describe(options.weights)]}
     elif checkpoint is None:
         recalibrated = recalibrate(model, inputs, options.seed)
-        checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated}
+        checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated, "roughened": True}
     return TorchOriginal(
         model.eval(),
         reference=reference,

@@ -1,0 +1,18 @@
+"""Is it still the same model: ``parity.check`` and what its verdict is made of."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parity.harness import ParityResult as ParityResult
+    from parity.harness import check as check
+
+__all__ = ["ParityResult", "check"]
+
+
+def __getattr__(name: str) -> Any:
+    # Late, so that the command line's help does not import NumPy and ONNX.
+    if name in __all__:
+        from parity import harness
+
+        return getattr(harness, name)
+    raise AttributeError(f"module 'parity' has no attribute {name!r}")

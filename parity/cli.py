@@ -1,0 +1,187 @@
+"""The verbs ``check``, ``eval`` and ``bench``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.verb import Verb
+
+if TYPE_CHECKING:
+    from parity.accuracy import AccuracyResult
+    from parity.bench import BenchResult
+    from parity.harness import ParityResult
+
+
+def _artifact_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
+    parser.add_argument("--unsealed", action="store_true", help="use the artifact although its seal is broken")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+# -- check ---------------------------------------------------------------------------------------------------------
+
+
+def _configure_check(parser: argparse.ArgumentParser) -> None:
+    _artifact_options(parser)
+    parser.add_argument(
+        "--on", default="onnxruntime", metavar="EXECUTOR", help="executor or chip (default: onnxruntime)"
+    )
+    parser.add_argument(
+        "--cases", type=int, default=0, metavar="N", help="ordinary inputs (default: what a verdict needs)"
+    )
+    parser.add_argument("--seed", type=int, default=1, help="seed of the inputs")
+
+
+def _run_check(args: argparse.Namespace) -> int:
+    from parity.harness import check
+    from zoo.artifact import open_artifact
+    from zoo.console import emit_json, progress
+
+    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    with progress() as bar:
+        task = bar.add_task("check", total=None)
+        result = check(
+            artifact,
+            on=args.on,
+            cases=args.cases,
+            seed=args.seed,
+            save=not args.unsealed,
+            progress=lambda step: bar.update(task, description=f"check: {step}", advance=1),
+        )
+    if args.json:
+        emit_json(result)
+    else:
+        _show_check(result)
+    return 0 if result.holds else 1
+
+
+def _show_check(result: ParityResult) -> None:
+    from rich.table import Table
+
+    from zoo.console import emit, show_table
+
+    table = Table(title=f"{result.executor}, truth: {result.truth}, {result.cases} inputs and {result.probes} probes")
+    for heading in ("output", "shape", "max abs", "rel L2", "SQNR dB", "ratio / limit", "max ratio / limit", "verdict"):
+        table.add_column(heading, justify="left" if heading in ("output", "verdict") else "right")
+    for output in result.outputs:
+        budget = output.budget
+        ratio = f"{budget.ratio:.3f} / {budget.limit:g}" if budget else "exact"
+        largest = f"{budget.max_abs_ratio:.3f} / {budget.max_abs_limit:g}" if budget else "exact"
+        table.add_row(
+            output.name, str(output.shape), f"{output.max_abs:.3g}", f"{output.rel_l2:.3g}", f"{output.sqnr_db:.1f}",
+            ratio, largest, output.verdict,
+        )  # fmt: skip
+    show_table(table)
+    for note in result.notes:
+        emit(f"note: {note}")
+    emit(f"{result.verdict}: {result.diagnosis or 'the port is as close to the truth as the original'}")
+
+
+# -- eval ----------------------------------------------------------------------------------------------------------
+
+
+def _configure_eval(parser: argparse.ArgumentParser) -> None:
+    from parity.task import TASKS
+
+    _artifact_options(parser)
+    parser.add_argument("--task", choices=sorted(TASKS), help="what to measure (default: the card's task)")
+    parser.add_argument("--data", required=True, metavar="PATH", help="a file, a folder or a quoted pattern of files")
+    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or chip; may be repeated")
+
+
+def _run_eval(args: argparse.Namespace) -> int:
+    from parity.accuracy import evaluate
+    from zoo.artifact import open_artifact
+    from zoo.console import emit_json, progress
+
+    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    with progress() as bar:
+        task = bar.add_task("eval", total=None)
+        result = evaluate(
+            artifact,
+            args.data,
+            task=args.task,
+            on=args.on or ["onnxruntime"],
+            save=not args.unsealed,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if args.json:
+        emit_json(result)
+    else:
+        _show_eval(result)
+    return 0
+
+
+def _show_eval(result: AccuracyResult) -> None:
+    from zoo.console import emit
+
+    emit(f"{result.task}: {result.metric} on {result.n} samples")
+    for name, side in result.executors.items():
+        low, high = side.interval
+        emit(
+            f"  {name}: original {side.original:.4f}, port {side.port:.4f}, difference {side.delta:+.4f} "
+            f"(95 % interval {low:+.4f} to {high:+.4f}), {len(side.flipped)} answers changed"
+        )
+
+
+# -- bench ---------------------------------------------------------------------------------------------------------
+
+
+def _configure_bench(parser: argparse.ArgumentParser) -> None:
+    _artifact_options(parser)
+    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or chip; may be repeated")
+    parser.add_argument("--original", action="store_true", help="time the original too, interleaved")
+    parser.add_argument("--batch", type=int, default=1, help="size of a symbolic batch (default: 1)")
+    parser.add_argument("--rounds", type=int, default=30, help="timed rounds (default: 30)")
+    parser.add_argument("--threads", type=int, default=0, help="threads of every side (default: all cores)")
+
+
+def _run_bench(args: argparse.Namespace) -> int:
+    from parity.bench import bench
+    from zoo.artifact import open_artifact
+    from zoo.console import emit_json, progress
+
+    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    with progress() as bar:
+        task = bar.add_task("bench", total=args.rounds)
+        result = bench(
+            artifact,
+            on=args.on or ["onnxruntime"],
+            original=args.original,
+            batch=args.batch,
+            rounds=args.rounds,
+            threads=args.threads or None,
+            save=not args.unsealed,
+            progress=lambda done: bar.update(task, completed=done),
+        )
+    if args.json:
+        emit_json(result)
+    else:
+        _show_bench(result)
+    return 0 if all(row.error is None for row in result.rows) else 1
+
+
+def _show_bench(result: BenchResult) -> None:
+    from rich.table import Table
+
+    from zoo.console import show_table
+
+    table = Table(title=f"measured here, batch {result.batch}, {result.machine['cpu']}")
+    for heading in ("side", "route", "threads", "p50 ms", "p90 ms", "p99 ms", "samples/s", "peak MiB", "load s"):
+        table.add_column(heading, justify="left" if heading in ("side", "route") else "right")
+    for row in result.rows:
+        if row.error is not None:
+            table.add_row(row.side, row.route, str(row.threads), row.error)
+            continue
+        table.add_row(
+            row.side, row.route, str(row.threads), f"{row.p50_ms:.2f}", f"{row.p90_ms:.2f}", f"{row.p99_ms:.2f}",
+            f"{row.throughput:.1f}", f"{row.peak_rss_bytes / 2**20:.0f}", f"{row.load_s:.2f}",
+        )  # fmt: skip
+    show_table(table)
+
+
+CHECK = Verb("check", "check an artifact against its untouched original", _configure_check, _run_check)
+EVAL = Verb("eval", "accuracy of original and port on the same labelled samples", _configure_eval, _run_eval)
+BENCH = Verb("bench", "time original and port, interleaved", _configure_bench, _run_bench)

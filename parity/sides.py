@@ -1,0 +1,238 @@
+"""The sides of a comparison on one input: original, truth and the port, optimised and not; live or as recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+
+from parity import cases as cases_module
+from parity import guards
+from parity.cases import Case
+from porters import golden
+from porters.porter import Original, Precision, PrecisionUnavailableError
+from porters.source import SourceOptions, open_source
+from zoo.artifact import MODEL, Artifact
+from zoo.errors import UserError
+from zoo.executor import Session, load
+from zoo.inputs import Feed, InputSpec, moved
+
+Arrays = dict[str, np.ndarray]
+# How often the truth is run again on inputs moved by one ULP, where integers came out different.
+FLIP_TRIES = 3
+
+
+@dataclass(frozen=True)
+class Triple:
+    """What the sides made of one input.
+
+    Attributes:
+        original: The original in its own precision (for a chip: with the chip's rounding of matrix products).
+        truth: The original in float64.
+        ports: The port, by run (``optimised``, ``unoptimised``).
+        flips: For integer outputs, where the truth changes when its inputs change by one ULP.
+        batch: Size of the first axis of the inputs.
+    """
+
+    original: Arrays
+    truth: Arrays
+    ports: Mapping[str, Arrays]
+    flips: Arrays = field(default_factory=dict)
+    batch: int | None = None
+
+    def batched(self, name: str) -> bool:
+        """Say whether the first axis of an output counts samples."""
+        shape = self.original[name].shape
+        return self.batch is not None and len(shape) > 0 and shape[0] == self.batch
+
+
+class Sides:
+    """Runs the sides; a context manager that frees the port's sessions."""
+
+    def __init__(
+        self,
+        artifact: Artifact,
+        on: str,
+        original: Original | None,
+        precision: str,
+        seed: int,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.artifact = artifact
+        self.notes: list[str] = []
+        self.truth = "float64"
+        self._seed = seed
+        self._specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+        self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
+        self._recorded: list[golden.GoldenCase] = []
+        progress("build the original")
+        self._original = original or self._rebuild()
+        self._stack = ExitStack()
+        progress("load the port")
+        self._sessions: dict[str, Session] = {
+            "optimised": self._load(on, optimize=True),
+        }
+        if on != "openvino":  # it cannot be run unoptimised
+            self._sessions["unoptimised"] = self._load(on, optimize=False)
+        self._first: tuple[Feed, dict[str, Arrays]] | None = None
+
+    def _load(self, on: str, *, optimize: bool) -> Session:
+        return self._stack.enter_context(load(self.artifact.path / MODEL, on, optimize=optimize))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.close()
+
+    # -- the original ----------------------------------------------------------------------------------------------
+
+    def _rebuild(self) -> Original | None:
+        """Build the original from the card's source; where that cannot be, use what was recorded with the port."""
+        original, why = rebuild(self.artifact)
+        if original is not None:
+            return original
+        self._recorded = golden.read(self.artifact.golden())
+        if not self._recorded:
+            raise UserError(
+                "there is nothing to check against: the original cannot be built and nothing was recorded",
+                place=str(self.artifact.path),
+                got=why,
+                hint="pass the live original: parity.check(artifact, original=...)",
+            )
+        if self._own != "own":
+            raise UserError(
+                "a chip's precision needs the original itself, not only what was recorded of it",
+                place=str(self.artifact.path),
+                got=why,
+                hint="check on onnxruntime, or pass the live original",
+            )
+        self.truth = "recorded"
+        self.notes.append(f"checked against what was recorded with the port: {why}")
+        return None
+
+    @property
+    def most_cases(self) -> int:
+        """How many ordinary inputs there can be."""
+        return len(self._recorded) if self._original is None else 64
+
+    def ordinary(self, index: int) -> Case:
+        """Return the ordinary case ``index``."""
+        if self._original is None:
+            return Case(f"recorded-{index}", self._recorded[index].feed)
+        return cases_module.ordinary(self._specs, self._seed, index)
+
+    def probes(self) -> list[Case]:
+        """Return the probes; none where only recorded cases are at hand."""
+        return [] if self._original is None else cases_module.probe_cases(self._specs, self._seed)
+
+    def run(self, case: Case) -> Triple:
+        """Run every side on one case."""
+        ports = {name: session.run(case.feed) for name, session in self._sessions.items()}
+        if self._first is None:
+            self._first = (case.feed, ports)
+        batch = next((array.shape[0] for array in case.feed.values() if array.ndim), None)
+        if self._original is None:
+            recorded = self._recorded[int(case.name.rpartition("-")[2])]
+            if recorded.truth:
+                return Triple(recorded.original, recorded.truth, ports, batch=batch)
+            return Triple(recorded.moved, recorded.original, ports, batch=batch)
+        own = self._original.run(case.feed, self._own)
+        truth = self._truth(case, own)
+        flips = self._flips(case, own, truth, ports)
+        return Triple(own, truth, ports, flips, batch)
+
+    def _truth(self, case: Case, own: Arrays) -> Arrays:
+        assert self._original is not None
+        if self.truth == "float64":
+            try:
+                return self._original.run(case.feed, "float64")
+            except PrecisionUnavailableError as error:
+                self.truth = "perturbation"
+                self.notes.append(f"no float64 truth ({error}); the budget is the original's answer to one ULP")
+        # The original on inputs moved by one ULP stands for R, the original as it is for T.
+        truth = dict(own)
+        own.update(self._original.run(moved(case.feed, self._seed), self._own))
+        return truth
+
+    def _flips(self, case: Case, own: Arrays, truth: Arrays, ports: Mapping[str, Arrays]) -> Arrays:
+        """Return, for integer outputs that differ, where the truth changes under a change of one ULP."""
+        assert self._original is not None
+        names = [name for name, array in own.items() if array.dtype.kind in "iub"]
+        differ = [
+            n for n in names if any(p.get(n) is not None and not np.array_equal(p[n], own[n]) for p in ports.values())
+        ]
+        if not differ:
+            return {}
+        precision: Precision = "float64" if self.truth == "float64" else "own"
+        flips = {name: np.zeros(own[name].shape, bool) for name in differ}
+        for attempt in range(FLIP_TRIES):
+            again = self._original.run(moved(case.feed, self._seed + attempt), precision)
+            for name in differ:
+                if again[name].shape == truth[name].shape:
+                    flips[name] |= again[name] != truth[name]
+        return flips
+
+    def repeatable(self) -> list[guards.Finding]:
+        """Run the first input once more: a port that keeps state from call to call answers differently."""
+        if self._first is None:
+            return []
+        feed, before = self._first
+        findings = []
+        for run, session in self._sessions.items():
+            after = session.run(feed)
+            for name, array in after.items():
+                if name in before[run] and not _same(array, before[run][name]):
+                    findings.append(guards.Finding(name, "state", "first input again", f"another answer ({run})"))
+        return findings
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    # Threads may add in another order: only what is beyond rounding is state.
+    if a.dtype.kind not in "f":
+        return bool(np.array_equal(a, b))
+    scale = float(np.abs(np.nan_to_num(a.astype(np.float64))).max(initial=0.0))
+    return bool(np.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True))
+
+
+def rebuild(artifact: Artifact) -> tuple[Original | None, str]:
+    """Build the original from the card; the second part says why where it cannot be built."""
+    source: Mapping[str, Any] = artifact.card()["source"]
+    reference, checkpoint = source.get("reference") or "", source.get("checkpoint") or {}
+    if not reference:
+        return None, "the port was made from a live object"
+    if checkpoint.get("given"):
+        return None, "the weights were given by --weights, whose path the card does not keep"
+    specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+    given = specs if reference.startswith("python:") else []
+    try:
+        original = open_source(reference, SourceOptions(given, None, int(checkpoint.get("seed", 0))))
+    except UserError as error:
+        return None, str(error).splitlines()[0]
+    return original, _drift(source, original)
+
+
+def _drift(source: Mapping[str, Any], original: Original) -> str:
+    """Refuse an original that is not the one the port was made from.
+
+    Raises:
+        UserError: If a checkpoint file has another hash than the card's.
+    """
+    was = {entry["name"]: entry["sha256"] for entry in source.get("checkpoint", {}).get("files", [])}
+    now = {entry["name"]: entry["sha256"] for entry in original.checkpoint.get("files", [])}
+    for name, digest in was.items():
+        if name in now and now[name] != digest:
+            raise UserError(
+                "the original's checkpoint has changed since the port",
+                place=name,
+                expected=f"sha256 {digest}",
+                got=f"sha256 {now[name]}",
+                hint="port again",
+            )
+    return ""

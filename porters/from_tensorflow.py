@@ -1,0 +1,64 @@
+"""The TensorFlow porter: traces a model to a FuncGraph and translates it, one small function per operation."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from porters.porter import Original, Translation
+from zoo.inputs import InputSpec
+
+if TYPE_CHECKING:
+    from porters.tensorflow.original import TensorFlowOriginal
+
+
+class TensorFlowPorter:
+    """Translates Keras models and ``tf.function``s; see :class:`porters.porter.Porter`."""
+
+    framework = "tensorflow"
+
+    def translate(self, original: Original, dynamic: Mapping[str, tuple[int, int | None]] | None = None) -> Translation:
+        """Translate ``original`` into a static graph.
+
+        Args:
+            original: An original of :mod:`porters.tensorflow.sources`.
+            dynamic: Ranges for symbolic dimensions by name; a range of one size makes the dimension that size.
+
+        Raises:
+            UnsupportedOpsError: Naming every operation that has no translation.
+        """
+        from porters.tensorflow.flatten import flatten
+        from porters.tensorflow.fold import fold
+        from porters.tensorflow.walk import Walk
+
+        specs = _fixed(original.inputs, dynamic or {})
+        started = time.perf_counter()
+        traced = cast("TensorFlowOriginal", original).trace(specs)
+        exported = time.perf_counter()
+        graph = flatten(traced.graph, traced.captured, traced.layer_of)
+        fold(graph)
+        walk = Walk(graph, specs, original.name)
+        model = walk.model(original.outputs)
+        seconds = {"export": exported - started, "translate": time.perf_counter() - exported}
+        return Translation(model, specs, notes=_notes(walk.context.relaid), seconds=seconds)
+
+
+def _fixed(specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]]) -> list[InputSpec]:
+    sizes = {name: low for name, (low, high) in dynamic.items() if low == high}
+    return [
+        replace(spec, shape=tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.shape))
+        for spec in specs
+    ]
+
+
+def _notes(relaid: Mapping[str, str]) -> list[str]:
+    labels = sorted(set(relaid.values()))
+    return [
+        f"{sum(label == item for item in relaid.values())} kernels are written in ONNX's order of axes, {label}"
+        for label in labels
+    ]
+
+
+PORTER = TensorFlowPorter()

@@ -1,0 +1,190 @@
+"""``port``: a source reference or a live model to a sealed artifact."""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from porters import golden
+from porters.porter import Original, Translation
+from porters.source import SourceOptions, open_source
+from zoo import store
+from zoo.artifact import CARD, GOLDEN, MODEL, Artifact, new_artifact, open_artifact
+from zoo.card import SCHEMA, dump_card
+from zoo.graph import OPSET
+from zoo.inputs import InputSpec
+
+# framework -> module with the porter.
+PORTERS = {"pytorch": "porters.from_pytorch", "tensorflow": "porters.from_tensorflow"}
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class PortResult:
+    """What ``zooport port --json`` prints; the fields are part of the contract."""
+
+    artifact: str
+    source: str
+    nodes: int
+    opset: int
+    fallback: str | bool
+    seconds: dict[str, float]
+    peak_rss_bytes: int
+    unsupported: list[dict[str, str]]
+    notes: list[str] = field(default_factory=list)
+
+
+def port(
+    source: Any,
+    inputs: Mapping[str, Any] | Sequence[InputSpec] | None = None,
+    out: Path | str = "artifact",
+    *,
+    dynamic: Mapping[str, tuple[int, int | None]] | None = None,
+    weights: Path | str | None = None,
+    seed: int = 0,
+    record_golden: bool = True,
+) -> Artifact:
+    """Port a model and return the artifact.
+
+    Args:
+        source: A source reference (``torchvision:resnet50``) or a live ``nn.Module``, ``keras.Model``, ``tf.function``.
+        inputs: The signature: example tensors by name (axis 0 is the batch) or ``InputSpec``s.
+        out: Where the artifact goes; an artifact that is there is replaced, at once.
+        dynamic: Ranges for symbolic dimensions by name.
+        weights: A checkpoint to load into the architecture.
+        seed: Seed for weights that no checkpoint gives.
+        record_golden: Whether to record the original's outputs, without which a live model cannot be checked later.
+
+    Raises:
+        UserError: If the source, the inputs or the checkpoint cannot be used; nothing is left behind.
+    """
+    specs = _signature(inputs)
+    options = SourceOptions(specs, None if weights is None else Path(weights), seed)
+    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden)
+    return open_artifact(out)
+
+
+def _signature(inputs: Mapping[str, Any] | Sequence[InputSpec] | None) -> list[InputSpec]:
+    if inputs is None:
+        return []
+    if isinstance(inputs, Mapping):
+        from porters.pytorch.sources import specs_from_examples
+
+        return specs_from_examples(inputs)
+    return list(inputs)
+
+
+def port_to(
+    source: Any,
+    out: Path | str,
+    options: SourceOptions,
+    *,
+    dynamic: Mapping[str, tuple[int, int | None]] | None = None,
+    record_golden: bool = True,
+    progress: Progress = lambda stage: None,
+) -> PortResult:
+    """Port and return the figures of the port; see :func:`port`. ``progress`` hears the name of each stage."""
+    started = time.perf_counter()
+    progress("open the source")
+    original = open_source(source, options)
+    opened = time.perf_counter()
+    progress("export and translate")
+    porter = importlib.import_module(PORTERS[original.framework]).PORTER
+    translation: Translation = porter.translate(original, dynamic=dynamic)
+    nodes = _count(translation)
+    with new_artifact(out) as directory:
+        progress("write the weights")
+        clock = time.perf_counter()
+        summary = store.summarize(translation.model)
+        size = store.save(translation.model, directory)
+        written = time.perf_counter() - clock
+        progress("record golden data")
+        clock = time.perf_counter()
+        notes = list(translation.notes) + list(original.details.get("notes", ()))
+        if record_golden:
+            cases, more = golden.record(original, translation.inputs)
+            golden.write(cases, directory / GOLDEN)
+            notes += more
+        recorded = time.perf_counter() - clock
+        card = build_card(original, translation, nodes, notes, summary | {"bytes": size})
+        (directory / CARD).write_text(dump_card(card), encoding="utf-8")
+        _check(directory)
+        progress("seal")
+    seconds = {
+        "open": opened - started,
+        **translation.seconds,
+        "weights": written,
+        "golden": recorded,
+        "total": time.perf_counter() - started,
+    }
+    unsupported = [
+        {"op": item.op, "module": item.module, "line": item.line, "hint": item.hint} for item in translation.unsupported
+    ]
+    return PortResult(
+        str(out), original.reference or original.name, nodes, OPSET, translation.fallback, seconds, _peak(),
+        unsupported, notes,
+    )  # fmt: skip
+
+
+def _count(translation: Translation) -> int:
+    return sum(1 for _ in translation.model.graph.all_nodes())
+
+
+def _check(directory: Path) -> None:
+    from zoo.verify import check_file
+
+    check_file(directory / MODEL)
+
+
+def _peak() -> int:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def build_card(
+    original: Original, translation: Translation, nodes: int, notes: Sequence[str], weights: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the card of a port; it holds no time, no path of this machine and no host name."""
+    details = {key: value for key, value in original.details.items() if key not in ("notes", "program")}
+    graph = translation.model.graph
+    return {
+        "schema": SCHEMA,
+        "name": original.name,
+        "task": original.task,
+        "source": {
+            "framework": original.framework,
+            "reference": original.reference,
+            "versions": dict(original.versions),
+            "licence": original.licence,
+            "checkpoint": dict(original.checkpoint),
+        },
+        "port": {
+            "opset": OPSET,
+            "nodes": nodes,
+            "fallback": translation.fallback,
+            "notes": list(dict.fromkeys(notes)),
+        },
+        "inputs": [spec.to_card() for spec in translation.inputs],
+        "outputs": [
+            {
+                "name": str(value.name),
+                "dtype": _dtype_name(value),
+                "shape": []
+                if value.shape is None
+                else [d if isinstance(d, int) else str(d.value) for d in value.shape],
+            }
+            for value in graph.outputs
+        ],
+        "weights": dict(weights),
+        **details,
+    }
+
+
+def _dtype_name(value: Any) -> str:
+    return str(value.dtype.numpy()) if value.dtype is not None else "unknown"

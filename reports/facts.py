@@ -1,0 +1,296 @@
+"""The facts of a report: frozen dataclasses, all that Markdown, HTML and ``report.json`` are made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+Label = Literal["measured", "emulated", "modelled", "published"]
+
+SCHEMA = "zooport.report/1"
+
+LABELS: dict[Label, str] = {
+    "measured": "measured on the machine named beside the figure",
+    "emulated": "measured on the emulator of a chip, never on the chip; says nothing about the chip's speed",
+    "modelled": "predicted by a chip's cost model, not measured",
+    "published": "stated by the source named beside the figure, not measured here",
+}
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The machine a figure was measured on."""
+
+    cpu: str | None = None
+    cores: int | None = None
+    memory_bytes: int | None = None
+    os: str | None = None
+    python: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckpointFile:
+    """One file of the checkpoint, with its sha256."""
+
+    name: str
+    sha256: str | None
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model and its weights come from; ``treatment`` is what was done to seeded weights (``recalibrated``)."""
+
+    framework: str | None
+    reference: str | None
+    versions: dict[str, str]
+    licence: str | None
+    checkpoint: str | None
+    seed: str | None
+    treatment: tuple[str, ...]
+    files: tuple[CheckpointFile, ...]
+
+    @property
+    def weights(self) -> str | None:
+        """``real`` for a checkpoint, else the card's own word (``seeded``, ``live``); ``None`` without one."""
+        return "real" if self.checkpoint in ("package", "file") else self.checkpoint
+
+
+@dataclass(frozen=True)
+class Port:
+    """How the model was ported; ``fallback`` is the reason, ``None`` where no fallback is recorded."""
+
+    recorded: bool
+    fallback: str | None
+    opset: int | None
+    nodes: int | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Signature:
+    """One input or output of the model."""
+
+    name: str
+    dtype: str | None
+    shape: str | None
+    kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The noise budget of one output: the port's error against the original's own."""
+
+    original_error: float | None = None
+    port_error: float | None = None
+    ratio: float | None = None
+    limit: float | None = None
+    max_abs_ratio: float | None = None
+    max_abs_limit: float | None = None
+
+
+@dataclass(frozen=True)
+class OutputParity:
+    """One output of the port against the original's."""
+
+    name: str
+    shape: str | None
+    dtype: str | None
+    verdict: str | None
+    max_abs: float | None
+    rel_l2: float | None
+    cosine: float | None
+    sqnr_db: float | None
+    ulp_p99: float | None
+    budget: Budget
+    signal_over_noise: float | None
+    budget_width: float | None
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Guard:
+    """One extra check of an output (finite values, constant output ...)."""
+
+    output: str | None
+    guard: str | None
+    verdict: str | None
+    detail: str | None
+
+
+@dataclass(frozen=True)
+class LayerParity:
+    """One layer, compared on the original's inputs."""
+
+    source: str | None
+    node: str | None
+    inherited: float | None
+    injected: float | None
+    amplified: float | None
+    verdict: str | None
+
+
+@dataclass(frozen=True)
+class Parity:
+    """The verdict of one executor."""
+
+    label: Label
+    executor: str
+    verdict: str | None
+    cases: int | None
+    truth: str | None
+    outputs: tuple[OutputParity, ...]
+    guards: tuple[Guard, ...]
+    layers: tuple[LayerParity, ...]
+    first_divergence: str | None
+    diagnosis: str | None
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A sample that the port answers otherwise than the original."""
+
+    sample: str | None
+    original: str | None
+    port: str | None
+
+
+@dataclass(frozen=True)
+class AccuracyRow:
+    """The accuracy of one executor beside the original's on the same samples; ``flipped`` is ``None`` if unrecorded."""
+
+    label: Label
+    executor: str
+    n: int | None
+    original: float | None
+    port: float | None
+    delta: float | None
+    interval: tuple[float, float] | None
+    flipped: tuple[Flip, ...] | None
+    original_wilson: tuple[float, float] | None
+    port_wilson: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Published:
+    """A figure that somebody else states, with where."""
+
+    label: Label
+    metric: str | None
+    value: float | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Accuracy on a task: the original once, each executor beside it."""
+
+    task: str | None
+    metric: str | None
+    n: int | None
+    original: float | None
+    counted: bool
+    rows: tuple[AccuracyRow, ...]
+    published: Published | None
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class BenchRow:
+    """The latency of one side on one route."""
+
+    label: Label
+    side: str | None
+    route: str | None
+    threads: int | None
+    p50_ms: float | None
+    p90_ms: float | None
+    p99_ms: float | None
+    throughput: float | None
+    peak_rss_bytes: float | None
+    load_s: float | None
+    samples: int | None
+
+
+@dataclass(frozen=True)
+class Bench:
+    """All timings of one model, and the two rows that the summary shows."""
+
+    rows: tuple[BenchRow, ...]
+    original: BenchRow | None
+    port: BenchRow | None
+    machine: Machine
+
+
+@dataclass(frozen=True)
+class ModelledBatch:
+    """What the cost model says of one batch size."""
+
+    batch: int | None
+    latency_ms: float | None
+    throughput: float | None
+    peak_memory_bytes: float | None
+
+
+@dataclass(frozen=True)
+class ModelledOp:
+    """What the cost model says of one operation."""
+
+    name: str | None
+    source: str | None
+    unit: str | None
+    bound: str | None
+    time_us: float | None
+
+
+@dataclass(frozen=True)
+class Modelled:
+    """A chip's cost model on one compiled program, with the error of that cost model."""
+
+    label: Label
+    target: str
+    precision: str | None
+    batches: tuple[ModelledBatch, ...]
+    ops: tuple[ModelledOp, ...]
+    unsupported: tuple[str, ...]
+    validation_models: int | None
+    validation_median_ape: float | None
+    validation_spearman: float | None
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A result that is not there yet, and the command that would fill it."""
+
+    result: str
+    command: str
+
+
+@dataclass(frozen=True)
+class Model:
+    """Everything a report says about one artifact."""
+
+    name: str
+    anchor: str
+    directory: str
+    sealed: bool
+    task: str | None
+    provenance: Provenance
+    port: Port
+    inputs: tuple[Signature, ...]
+    outputs: tuple[Signature, ...]
+    parity: tuple[Parity, ...]
+    accuracy: Accuracy | None
+    bench: Bench | None
+    modelled: tuple[Modelled, ...]
+    missing: tuple[Missing, ...]
+    reproduce: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """The facts of a whole report."""
+
+    schema: str = SCHEMA
+    labels: dict[Label, str] = field(default_factory=lambda: dict(LABELS))
+    models: tuple[Model, ...] = ()

@@ -1,0 +1,185 @@
+"""Reads the result files of an artifact (parity, bench, chip models) into facts, tolerant of absent fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reports import read
+from reports.facts import (
+    Bench,
+    BenchRow,
+    Budget,
+    Guard,
+    Label,
+    LayerParity,
+    Machine,
+    Modelled,
+    ModelledBatch,
+    ModelledOp,
+    OutputParity,
+    Parity,
+)
+from zoo.executor import is_chip
+
+RUNTIMES = ("onnxruntime", "openvino", "mindspore", "cann", "reference")
+
+
+def label_of(executor: str | None) -> Label:
+    """Return ``emulated`` for a chip's name, ``measured`` otherwise.
+
+    The real NPU is the executor ``cann``: a chip's name always means the compiled program on the emulator.
+    """
+    return "emulated" if executor is not None and is_chip(executor) else "measured"
+
+
+def machine(value: Any) -> Machine:
+    """Return the machine of a result; a figure without one says so in the report."""
+    data = read.mapping(value)
+    return Machine(
+        cpu=read.text(data.get("cpu")),
+        cores=read.integer(data.get("cores")),
+        memory_bytes=read.integer(data.get("memory_bytes")),
+        os=read.text(data.get("os")),
+        python=read.text(data.get("python")),
+    )
+
+
+def parity(name: str, data: Mapping[str, Any]) -> Parity:
+    """Return ``parity.json`` (ONNX Runtime) or ``parity-<executor>.json`` as facts."""
+    executor = read.text(data.get("executor")) or name.removeprefix("parity").removeprefix("-") or "onnxruntime"
+    return Parity(
+        label=label_of(executor),
+        executor=executor,
+        verdict=read.text(data.get("verdict")),
+        cases=read.integer(data.get("cases")),
+        truth=read.text(data.get("truth")),
+        outputs=tuple(_output(item) for item in read.records(data.get("outputs"))),
+        guards=tuple(_guard(item) for item in read.records(data.get("guards"))),
+        layers=tuple(_layer(item) for item in read.records(data.get("layers"))),
+        first_divergence=read.plain(data.get("first_divergence")),
+        diagnosis=read.plain(data.get("diagnosis")),
+        machine=machine(data.get("machine")),
+    )
+
+
+def _output(data: Mapping[str, Any]) -> OutputParity:
+    budget, power = read.mapping(data.get("budget")), read.mapping(data.get("power"))
+    return OutputParity(
+        name=read.text(data.get("name")) or "unnamed",
+        shape=read.shape(data.get("shape")),
+        dtype=read.text(data.get("dtype")),
+        verdict=read.text(data.get("verdict")),
+        max_abs=read.number(data.get("max_abs")),
+        rel_l2=read.number(data.get("rel_l2")),
+        cosine=read.number(data.get("cosine")),
+        sqnr_db=read.number(data.get("sqnr_db")),
+        ulp_p99=read.number(data.get("ulp_p99")),
+        budget=Budget(**{name: read.number(budget.get(name)) for name in Budget.__dataclass_fields__}),
+        signal_over_noise=read.number(power.get("signal_over_noise")),
+        budget_width=read.number(power.get("budget_width")),
+        notes=read.texts(data.get("notes")),
+    )
+
+
+def _guard(data: Mapping[str, Any]) -> Guard:
+    return Guard(**{name: read.plain(data.get(name)) for name in Guard.__dataclass_fields__})
+
+
+def _layer(data: Mapping[str, Any]) -> LayerParity:
+    return LayerParity(
+        source=read.plain(data.get("source")),
+        node=read.plain(data.get("node")),
+        inherited=read.number(data.get("inherited")),
+        injected=read.number(data.get("injected")),
+        amplified=read.number(data.get("amplified")),
+        verdict=read.text(data.get("verdict")),
+    )
+
+
+def bench(data: Mapping[str, Any]) -> Bench:
+    """Return ``bench.json`` as facts, with the pair of rows that the summary compares."""
+    rows = tuple(_bench_row(item) for item in read.records(data.get("rows")))
+    original, port = headline(rows)
+    return Bench(rows=rows, original=original, port=port, machine=machine(data.get("machine")))
+
+
+def _bench_row(data: Mapping[str, Any]) -> BenchRow:
+    route = read.text(data.get("route"))
+    return BenchRow(
+        label=label_of(route),
+        side=read.text(data.get("side")),
+        route=route,
+        threads=read.integer(data.get("threads")),
+        p50_ms=read.number(data.get("p50_ms")),
+        p90_ms=read.number(data.get("p90_ms")),
+        p99_ms=read.number(data.get("p99_ms")),
+        throughput=read.number(data.get("throughput")),
+        peak_rss_bytes=read.number(data.get("peak_rss_bytes")),
+        load_s=read.number(data.get("load_s")),
+        samples=read.integer(data.get("samples")),
+    )
+
+
+def headline(rows: Iterable[BenchRow]) -> tuple[BenchRow | None, BenchRow | None]:
+    """Return the fastest row of each side at the largest thread count that both sides were timed with.
+
+    An emulator's own running time is no latency of anything, so it never is the headline.
+    """
+    timed = [row for row in rows if row.label == "measured" and row.p50_ms is not None]
+    sides = {side: [row for row in timed if row.side == side] for side in ("original", "port")}
+    shared = {row.threads for row in sides["original"]} & {row.threads for row in sides["port"]}
+    found = []
+    for candidates in sides.values():
+        threads = max(shared or {row.threads for row in candidates}, key=lambda count: count or 0, default=None)
+        at_threads = [row for row in candidates if row.threads == threads]
+        found.append(min(at_threads, key=lambda row: row.p50_ms or 0.0, default=None))
+    return found[0], found[1]
+
+
+def speedup(result: Bench) -> float | None:
+    """Return the original's p50 over the port's, ``None`` unless both ran with the same number of threads."""
+    original, port = result.original, result.port
+    if original is None or port is None or original.threads != port.threads:
+        return None
+    return original.p50_ms / port.p50_ms if original.p50_ms and port.p50_ms else None
+
+
+def modelled(name: str, data: Mapping[str, Any]) -> Modelled:
+    """Return ``ascend-<chip>.json`` as facts; the cost model's own error rides along."""
+    validation = read.mapping(data.get("validation"))
+    return Modelled(
+        label="modelled",
+        target=read.text(data.get("target")) or name.removeprefix("ascend-"),
+        precision=read.text(data.get("precision")),
+        batches=tuple(_batch(item) for item in read.records(data.get("batches"))),
+        ops=tuple(_op(item) for item in read.records(data.get("ops"))),
+        unsupported=read.texts(data.get("unsupported")),
+        validation_models=_count(validation.get("models")),
+        validation_median_ape=read.number(validation.get("median_ape")),
+        validation_spearman=read.number(validation.get("spearman")),
+    )
+
+
+def _count(value: Any) -> int | None:
+    # `models` may list the validated models by name instead of counting them.
+    return len(value) if isinstance(value, (list, Mapping)) else read.integer(value)
+
+
+def _batch(data: Mapping[str, Any]) -> ModelledBatch:
+    return ModelledBatch(
+        batch=read.integer(data.get("batch")),
+        latency_ms=read.number(data.get("latency_ms")),
+        throughput=read.number(data.get("throughput")),
+        peak_memory_bytes=read.number(data.get("peak_memory_bytes")),
+    )
+
+
+def _op(data: Mapping[str, Any]) -> ModelledOp:
+    return ModelledOp(
+        name=read.plain(data.get("name")),
+        source=read.plain(data.get("source")),
+        unit=read.plain(data.get("unit")),
+        bound=read.plain(data.get("bound")),
+        time_us=read.number(data.get("time_us")),
+    )

@@ -1,0 +1,1 @@
+"""The Ascend-style backend: compiles an ONNX model to an ONNX model with a chip's numerics."""

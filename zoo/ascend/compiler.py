@@ -1,0 +1,84 @@
+"""Compiles an ONNX model to an ONNX model that computes what a chip would: the list of passes, top to bottom."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+from onnx_ir.passes import InPlacePass
+
+from zoo.ascend.functions import DOMAIN
+from zoo.ascend.hardware import Chip
+from zoo.ascend.passes.assign_units import AssignUnitsPass
+from zoo.ascend.passes.elide_rounding import ElideRoundingPass
+from zoo.ascend.passes.infer_types import InferTypesPass
+from zoo.ascend.passes.inline_functions import InlineFunctionsPass
+from zoo.ascend.passes.lower_attention import LowerAttentionPass
+from zoo.ascend.passes.lower_cube import LowerCubePass
+from zoo.ascend.verifier import verify
+from zoo.errors import UserError, nearest
+
+PRECISIONS = ("cube_fp16",)
+_OLDEST_OPSET = 13
+_FUNCTION_METADATA_IR = 10
+
+
+def passes(chip: Chip) -> list[InPlacePass]:
+    """Return the passes in the order in which they run; the model is verified after each."""
+    return [
+        InlineFunctionsPass(),
+        InferTypesPass(),
+        LowerCubePass(chip),
+        LowerAttentionPass(chip),
+        ElideRoundingPass(chip),
+        AssignUnitsPass(chip),
+    ]
+
+
+def compile_model(model: ir.Model, chip: Chip, precision: str = "cube_fp16") -> ir.Model:
+    """Return ``model`` compiled for ``chip``: same inputs, outputs and weights, the chip's numerics.
+
+    The result is an ordinary ONNX model. Each operator of the cube is a call of a function in the domain
+    ``ai.ascend`` whose body is its definition; each node's metadata says which unit runs it.
+
+    Args:
+        model: A model of standard operators, opset 13 or later. It is left as it is; its tensors are shared.
+        chip: The target, from ``load_chip``.
+        precision: ``cube_fp16``: the cube multiplies fp16, sums in float32 and returns fp16; the vector unit
+            computes in float32. Operators of other types than float32 are left as they are.
+
+    Raises:
+        UserError: If the precision is not known, or the model cannot be compiled.
+    """
+    _check(model, precision)
+    compiled = model.clone()
+    # Functions may carry types and metadata from this version on.
+    compiled.ir_version = max(model.ir_version, _FUNCTION_METADATA_IR)
+    for step in passes(chip):
+        step(compiled)
+        verify(compiled, after=type(step).__name__)
+    compiled.metadata_props.update({"ascend.chip": chip.name, "ascend.precision": precision})
+    return compiled
+
+
+def _check(model: ir.Model, precision: str) -> None:
+    """Raise the UserError that explains why ``model`` cannot be compiled, if it cannot."""
+    if precision not in PRECISIONS:
+        raise UserError(
+            f"there is no precision called {precision!r}",
+            expected=f"one of {', '.join(PRECISIONS)}",
+            got=precision,
+            hint=f"did you mean: {nearest(precision, PRECISIONS)}",
+        )
+    if any(domain == DOMAIN for domain, _, _ in model.functions):
+        raise UserError(
+            "the model is compiled already",
+            place=f"its operators of the domain {DOMAIN}",
+            hint="compile the model that the program was made from",
+        )
+    opset = model.graph.opset_imports.get("", 0)
+    if opset < _OLDEST_OPSET:
+        raise UserError(
+            "the model's opset is too old to compile",
+            expected=f"opset {_OLDEST_OPSET} or later",
+            got=f"opset {opset}",
+            hint="convert the model with onnx.version_converter",
+        )

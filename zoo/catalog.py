@@ -1,0 +1,81 @@
+"""The catalogue: one YAML card for each model that the zoo knows by name."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo.errors import UserError, nearest
+
+CARDS = Path(__file__).parent / "cards"
+
+
+@functools.cache
+def catalogue() -> Mapping[str, Mapping[str, Any]]:
+    """Return every card of the catalogue by name."""
+    cards = {}
+    for file in sorted(CARDS.glob("*.yaml")):
+        card = yaml.safe_load(file.read_text(encoding="utf-8"))
+        cards[card["name"]] = card
+    return cards
+
+
+def find_card(name: str) -> Mapping[str, Any]:
+    """Return the card ``name``.
+
+    Raises:
+        UserError: If there is none.
+    """
+    cards = catalogue()
+    if name not in cards:
+        raise UserError(
+            f"the catalogue has no card {name!r}",
+            expected=", ".join(cards),
+            got=name,
+            hint=f"did you mean {nearest(name, cards)}? `zooport list` shows all",
+        )
+    return cards[name]
+
+
+def package_file(entry: Mapping[str, str]) -> Path:
+    """Return the path of a file that ships in an installed package, without importing the package.
+
+    Args:
+        entry: ``{package: import name, file: path inside it}``.
+
+    Raises:
+        UserError: If the package or the file is not there.
+    """
+    package, inner = entry["package"], entry["file"]
+    spec = importlib.util.find_spec(package)
+    folders = list(spec.submodule_search_locations or ()) if spec is not None else []
+    for folder in folders:
+        path = Path(folder) / inner
+        if path.exists():
+            return path
+    raise UserError(
+        f"the file {inner!r} of package {package!r} is not installed",
+        expected=inner,
+        got="no such package" if spec is None else "no such file",
+        hint="pip install 'zooport[demo]'",
+    )
+
+
+def listing() -> list[dict[str, Any]]:
+    """Return what ``zooport list`` shows of every card."""
+    return [
+        {
+            "name": card["name"],
+            "task": card["task"],
+            "frameworks": list(card["sources"]),
+            "tags": list(card.get("tags", [])),
+            "weights": card.get("weights", "seeded"),
+            "summary": card.get("summary", ""),
+        }
+        for card in catalogue().values()
+    ]

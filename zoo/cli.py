@@ -1,0 +1,123 @@
+"""The verbs ``run``, ``verify``, ``list`` and ``doctor``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from zoo.verb import Verb
+
+# -- run -----------------------------------------------------------------------------------------------------------
+
+
+def _configure_run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
+    parser.add_argument(
+        "--on", default="onnxruntime", metavar="EXECUTOR", help="executor or chip (default: onnxruntime)"
+    )
+    parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs by name (default: seeded inputs)")
+    parser.add_argument("-o", "--out", type=Path, metavar="FILE.npz", help="where the outputs go")
+    parser.add_argument("--unsealed", action="store_true", help="use the artifact although its seal is broken")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run_run(args: argparse.Namespace) -> int:
+    from zoo.artifact import open_artifact
+    from zoo.console import emit, emit_json
+    from zoo.executor import load
+    from zoo.inputs import InputSpec, sample
+    from zoo.npz import read_npz, write_npz
+
+    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+    feed = read_npz(args.input) if args.input else sample(specs, 0)
+    with load(artifact.model_path, args.on) as session:
+        outputs = session.run(feed)
+    if args.out:
+        write_npz(args.out, outputs)
+    described = [
+        {"name": name, "shape": list(array.shape), "dtype": str(array.dtype)} for name, array in outputs.items()
+    ]
+    if args.json:
+        emit_json({"executor": args.on, "outputs": described, "file": None if args.out is None else str(args.out)})
+    else:
+        for entry in described:
+            emit(f"{entry['name']}  {entry['dtype']}{entry['shape']}")
+        if args.out:
+            emit(f"written to {args.out}")
+    return 0
+
+
+# -- verify --------------------------------------------------------------------------------------------------------
+
+
+def _configure_verify(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run_verify(args: argparse.Namespace) -> int:
+    from zoo.artifact import open_artifact, verify
+    from zoo.console import emit, emit_json
+
+    artifact = open_artifact(args.artifact, unsealed=True)
+    problems = verify(artifact.path)
+    if args.json:
+        emit_json({"artifact": str(args.artifact), "sealed": not problems, "problems": problems})
+    else:
+        for problem in problems:
+            emit(f"{problem.file}: {problem.fact}")
+            if problem.expected and problem.got:
+                emit(f"  expected sha256 {problem.expected}\n  got      sha256 {problem.got}")
+        emit("the seal is broken" if problems else "the seal holds")
+    return 2 if problems else 0
+
+
+# -- list ----------------------------------------------------------------------------------------------------------
+
+
+def _configure_list(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON array")
+
+
+def _run_list(args: argparse.Namespace) -> int:
+    from zoo.catalog import listing
+    from zoo.console import emit, emit_json
+
+    entries = listing()
+    if args.json:
+        emit_json(entries)
+        return 0
+    width = max(len(entry["name"]) for entry in entries)
+    for entry in entries:
+        emit(
+            f"card:{entry['name']:<{width}}  {entry['task']:<22} {entry['weights']:<7} {', '.join(entry['frameworks'])}"
+        )
+    return 0
+
+
+# -- doctor --------------------------------------------------------------------------------------------------------
+
+
+def _configure_doctor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run_doctor(args: argparse.Namespace) -> int:
+    from zoo.console import emit, emit_json
+    from zoo.doctor import examine, render
+
+    report = examine()
+    if args.json:
+        emit_json(report)
+    else:
+        emit(render(report))
+    return 0
+
+
+RUN = Verb("run", "run an artifact on an executor or a chip's emulator", _configure_run, _run_run)
+VERIFY = Verb("verify", "hold every file of an artifact against its seal", _configure_verify, _run_verify)
+LIST = Verb("list", "list the catalogue of models known by name", _configure_list, _run_list)
+DOCTOR = Verb(
+    "doctor", "show what is installed and what each missing extra would bring", _configure_doctor, _run_doctor
+)
