@@ -162,10 +162,24 @@ def _run_all(
     probed = 0
     for case in sides.probes():
         progress(case.name)
-        findings += _take_in(tallies, sides.run(case), case)
+        triple = sides.run(case)
+        if sides.reduced and _overflows(triple):
+            sides.notes.append(f"{case.name} left out: the original itself overflows on it in this precision")
+            continue
+        findings += _take_in(tallies, triple, case)
         probed += 1
     findings += sides.repeatable()
+    findings += sides.weights()
     return tallies, _unique(findings), count, probed
+
+
+def _overflows(triple: Triple) -> bool:
+    """Say whether the original's own rounding made infinities or NaN that the truth does not have."""
+    return any(
+        not np.isfinite(array).all() and bool(np.isfinite(triple.truth[name]).all())
+        for name, array in triple.original.items()
+        if array.dtype.kind == "f"
+    )
 
 
 def _enough(tallies: dict[tuple[str, str], _Tally], count: int, asked: int) -> bool:
@@ -244,7 +258,7 @@ def _alive(before: Triple, after: Triple, case: Case) -> list[guards.Finding]:
 def _unique(findings: Sequence[guards.Finding]) -> list[guards.Finding]:
     kept: dict[tuple[str, str], guards.Finding] = {}
     for finding in findings:
-        kept.setdefault((finding.output, finding.guard), finding)
+        kept.setdefault((finding.output, finding.guard), finding)  # the first case is enough
     return list(kept.values())
 
 
@@ -278,7 +292,7 @@ def _judge(name: str, run: str, tally: _Tally, limits: Limits) -> OutputResult:
         holds = False
         notes.append(f"on the probes the ratio is {probe:.3g}, limit {limits.ratio:g}")
     if strength is not None and not strength.decides:
-        holds = False
+        holds = holds and not limits.needs_power
         notes.append(_powerless(strength))
     metrics = tally.direct.metrics()
     return _output(name, run, tally, metrics, found, strength, probe, holds, notes)
@@ -351,7 +365,10 @@ def _verdict(
 
 
 def _diagnosis(failed: list[OutputResult], findings: list[guards.Finding]) -> str:
-    parts = [f"{finding.guard} of {finding.output or 'the outputs'}: {finding.detail}" for finding in findings[:3]]
+    parts = [
+        f"{finding.guard}{' of ' + finding.output if finding.output else ''}: {finding.detail}"
+        for finding in findings[:3]
+    ]
     for result in failed[:3]:
         if result.budget is not None and not result.budget.holds:
             parts.append(

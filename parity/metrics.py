@@ -84,7 +84,7 @@ class Pool:
             rel_l2=_ratio(self.error_norm, self.reference_norm),
             cosine=1.0 if self.square_error == 0 else (self.product / scale if scale else 0.0),
             sqnr_db=_decibels(self.square_reference, self.square_error),
-            ulp_p99=float(np.percentile(ulps, 99)),
+            ulp_p99=float(np.percentile(ulps, 99, method="higher")),
         )
 
 

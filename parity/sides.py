@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from parity import cases as cases_module
-from parity import guards
+from parity import guards, weights
 from parity.cases import Case
 from porters import golden
 from porters.porter import Original, Precision, PrecisionUnavailableError
@@ -68,6 +68,7 @@ class Sides:
         self._seed = seed
         self._specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
         self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
+        self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
         progress("build the original")
         self._original = original or self._rebuild()
@@ -143,10 +144,22 @@ class Sides:
             if recorded.truth:
                 return Triple(recorded.original, recorded.truth, ports, batch=batch)
             return Triple(recorded.moved, recorded.original, ports, batch=batch)
-        own = self._original.run(case.feed, self._own)
+        own = self._run_own(case)
         truth = self._truth(case, own)
         flips = self._flips(case, own, truth, ports)
         return Triple(own, truth, ports, flips, batch)
+
+    def _run_own(self, case: Case) -> Arrays:
+        assert self._original is not None
+        try:
+            return self._original.run(case.feed, self._own)
+        except PrecisionUnavailableError as error:
+            raise UserError(
+                "the original cannot be run with the chip's rounding, so that there is no budget for this precision",
+                place=str(self.artifact.path),
+                got=str(error),
+                hint="check on onnxruntime; `zooport eval --on CHIP` shows what the chip's precision does to accuracy",
+            ) from error
 
     def _truth(self, case: Case, own: Arrays) -> Arrays:
         assert self._original is not None
@@ -178,6 +191,10 @@ class Sides:
                 if again[name].shape == truth[name].shape:
                     flips[name] |= again[name] != truth[name]
         return flips
+
+    def weights(self) -> list[guards.Finding]:
+        """Hold the port's weights against the original's; nothing where only recorded outputs are at hand."""
+        return [] if self._original is None else weights.compare(self.artifact, self._original)
 
     def repeatable(self) -> list[guards.Finding]:
         """Run the first input once more: a port that keeps state from call to call answers differently."""

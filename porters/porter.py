@@ -51,6 +51,10 @@ class Original(Protocol):
         """
         ...
 
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """Return the original's weights under their upstream names."""
+        ...
+
 
 class PrecisionUnavailableError(Exception):
     """The original cannot be run in the precision asked for; the message says why."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import glob
 import hashlib
 import json
 import os
@@ -64,16 +66,9 @@ class Artifact:
         Raises:
             UserError: If the file is no ONNX model or its external data leaves the artifact.
         """
-        import onnx_ir as ir
+        from zoo.containment import read_graph
 
-        try:
-            model = ir.load(self.model_path)
-        except Exception as error:
-            raise UserError(
-                "the graph cannot be read", place=str(self.model_path), got=str(error).splitlines()[0]
-            ) from error
-        check_containment(model, self.path)
-        return model
+        return read_graph(self.model_path)
 
     def card(self) -> dict[str, Any]:
         """Return the card as plain data (see ``zoo.card``)."""
@@ -86,17 +81,24 @@ class Artifact:
 
     def golden(self) -> dict[str, np.ndarray]:
         """Return the recorded inputs and outputs, empty where none were recorded."""
+        from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
         file = self.path / GOLDEN
-        return dict(load_file(file)) if file.exists() else {}
+        try:
+            return dict(load_file(file)) if file.exists() else {}
+        except SafetensorError as error:
+            raise UserError("the golden data cannot be read", place=str(file), got=str(error)) from error
 
     def result(self, name: str) -> dict[str, Any] | None:
         """Return the result ``name`` (``parity``, ``accuracy``, ``bench`` ...), ``None`` where there is none."""
         file = self.path / f"{name}.json"
         if not file.exists():
             return None
-        parsed: dict[str, Any] = json.loads(file.read_text())
+        try:
+            parsed: dict[str, Any] = json.loads(file.read_text())
+        except ValueError as error:
+            raise UserError("the result cannot be read", place=str(file), got=str(error)) from error
         return parsed
 
     def result_names(self) -> list[str]:
@@ -107,16 +109,20 @@ class Artifact:
         """Add or replace a result and renew the seal.
 
         The manifest first names the old and the new hash, then the file changes, then the old hash goes:
-        at whatever moment this is killed the seal holds.
+        at whatever moment this is killed the seal holds. Processes that add at the same time wait for each other.
         """
         file = f"{name}.json"
         content = dumps(value).encode()
-        manifest = _read_manifest(self.path)
-        before = manifest["files"].get(file, [])
         after = hashlib.sha256(content).hexdigest()
-        _write_manifest(self.path, {**manifest["files"], file: [*before, after]}, missing_ok=[] if before else [file])
-        write_atomically(self.path / file, content)
-        _write_manifest(self.path, {**manifest["files"], file: [after]})
+        with _locked(self.path):
+            manifest = _read_manifest(self.path)
+            # What a kill left announced but unwritten was never there.
+            unwritten = {name for name in manifest.get("pending", []) if not (self.path / name).exists()}
+            files = {name: hashes for name, hashes in manifest["files"].items() if name not in unwritten}
+            before = files.get(file, [])
+            _write_manifest(self.path, {**files, file: [*before, after]}, missing_ok=[] if before else [file])
+            write_atomically(self.path / file, content)
+            _write_manifest(self.path, {**files, file: [after]})
 
 
 def open_artifact(path: Path | str, *, unsealed: bool = False) -> Artifact:
@@ -173,13 +179,24 @@ def verify(path: Path | str) -> list[Problem]:
             problems.append(Problem(name, "changed", hashes[-1], got))
     for file in sorted(path.rglob("*")):
         name = file.relative_to(path).as_posix()
-        if name != MANIFEST and file.is_file() and name not in manifest["files"] and ".tmp-" not in file.name:
-            problems.append(Problem(name, "not in the manifest", "", sha256(file)))
+        if name == MANIFEST or name in manifest["files"] or _is_unfinished(file):
+            continue
+        if file.is_symlink() or file.is_file():
+            problems.append(Problem(name, "not in the manifest", "", sha256(file) if file.is_file() else ""))
     return problems
+
+
+def _is_unfinished(file: Path) -> bool:
+    # What write_atomically leaves behind where it is killed.
+    return file.name.startswith(".") and ".tmp-" in file.name
 
 
 def seal(path: Path) -> None:
     """Write the manifest of a finished artifact directory."""
+    umask = os.umask(0)
+    os.umask(umask)
+    for file in path.rglob("*.safetensors"):
+        file.chmod(0o666 & ~umask)  # safetensors makes its files readable by their owner alone
     files = {
         file.relative_to(path).as_posix(): [sha256(file)]
         for file in sorted(path.rglob("*"))
@@ -209,7 +226,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         names = list(manifest["files"])
         if not all(isinstance(hashes, list) and hashes for hashes in manifest["files"].values()):
             raise KeyError("files")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UserError("the manifest cannot be read", place=str(file), got=repr(error)) from error
     for name in names:
         if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -235,16 +252,16 @@ def new_artifact(out: Path | str) -> Iterator[Path]:
     Raises:
         UserError: If ``out`` exists and is neither an artifact nor an empty directory.
     """
-    out = Path(out)
-    _refuse_foreign(out)
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError("the output directory cannot be made", place=str(out), got=str(error)) from error
-    _remove_stale(out)
+    refuse_foreign(out)
+    out = Path(out).resolve()  # where a link points to, not the link, is replaced
     building = out.parent / f".{out.name}.tmp-{os.getpid()}"
     old = out.parent / f".{out.name}.old-{os.getpid()}"
-    building.mkdir()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        _remove_stale(out)
+        building.mkdir()
+    except OSError as error:
+        raise UserError("the output directory cannot be made", place=str(out), got=str(error)) from error
     try:
         yield building
         seal(building)
@@ -258,10 +275,16 @@ def new_artifact(out: Path | str) -> Iterator[Path]:
         shutil.rmtree(old, ignore_errors=True)
 
 
-def _refuse_foreign(out: Path) -> None:
+def refuse_foreign(out: Path | str) -> None:
+    """Refuse an output path at which something else than an artifact stands.
+
+    Raises:
+        UserError: If ``out`` exists and is neither an artifact nor an empty directory.
+    """
+    out = Path(out)
     if not out.exists():
         return
-    if not out.is_dir() or (any(out.iterdir()) and not (out / MANIFEST).exists()):
+    if not out.is_dir() or (any(out.iterdir()) and not _is_artifact(out)):
         raise UserError(
             "the output exists and is no artifact; it is left alone",
             place=str(out),
@@ -270,46 +293,46 @@ def _refuse_foreign(out: Path) -> None:
         )
 
 
+def _is_artifact(path: Path) -> bool:
+    # Other tools write a manifest.json too; ours names a schema and hashed files.
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        return "schema" in manifest and isinstance(manifest["files"], dict)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def _remove_stale(out: Path) -> None:
-    for kind in ("tmp", "old"):
-        for stale in out.parent.glob(f".{out.name}.{kind}-*"):
+    """Remove what a killed port left behind; an artifact that it had moved aside goes back to its place."""
+    for kind in ("old", "tmp"):
+        for stale in out.parent.glob(f".{glob.escape(out.name)}.{kind}-*"):
             pid = stale.name.rpartition("-")[2]
-            if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            if not pid.isdigit() or _is_other_process(int(pid)):
+                continue
+            if kind == "old" and not out.exists():
+                stale.rename(out)
+            else:
                 shutil.rmtree(stale, ignore_errors=True)
 
 
-def check_containment(model: ir.Model, base: Path) -> None:
-    """Refuse external data that points anywhere but into plain files of the artifact.
+def _is_other_process(pid: int) -> bool:
+    # Our own number is another's leftover: in a container every run may have the same one.
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
-    Raises:
-        UserError: Naming the tensor and its location.
-    """
-    import onnx_ir as ir
 
-    root = base.resolve()
-    seen: dict[str, int] = {}
-    for graph in [model.graph, *model.graph.subgraphs(), *model.functions.values()]:
-        values = graph.initializers.values() if isinstance(graph, ir.Graph) else ()
-        tensors = [value.const_value for value in values]
-        for tensor in tensors:
-            if not isinstance(tensor, ir.ExternalTensor):
-                continue
-            location = os.fspath(tensor.location)
-            if location not in seen:
-                file = base / location
-                outside = os.path.isabs(location) or root not in file.resolve().parents
-                if outside or file.is_symlink() or not file.is_file():
-                    raise UserError(
-                        "external data must be a plain file inside the artifact",
-                        place=f"{base / MODEL}: tensor {tensor.name!r}",
-                        expected=f"a file in {base}",
-                        got=location,
-                    )
-                seen[location] = file.stat().st_size
-            if (tensor.offset or 0) + (tensor.length or 0) > seen[location]:
-                raise UserError(
-                    "external data ends beyond its file",
-                    place=f"{base / MODEL}: tensor {tensor.name!r}",
-                    expected=f"at most {seen[location]} bytes",
-                    got=f"offset {tensor.offset} + length {tensor.length}",
-                )
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)

@@ -48,6 +48,10 @@ class TorchOriginal:
                 result = self._run_cube(tensors)
         return {name: to_numpy(tensor) for name, tensor in named_outputs(result).items()}
 
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Return the state dict; tied weights stand under each of their names."""
+        return {name: to_numpy(tensor) for name, tensor in self.model.state_dict().items()}
+
     def _run_double(self, tensors: dict[str, Any]) -> Any:
         import torch
 

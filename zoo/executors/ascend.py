@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -47,11 +46,6 @@ def load(model: Path, chip: str, *, optimize: bool = True, threads: int | None =
     from zoo.executors.onnxruntime import load as load_onnxruntime
 
     compiled = compile_model(ir.load(model), load_chip(chip))
-    # External data is named relative to the file: the compiled graph lies beside the weights while it is loaded.
-    with tempfile.TemporaryDirectory(prefix="zooport-") as folder:
-        beside = Path(folder) / "model.onnx"
-        for data in model.parent.glob("*.safetensors"):
-            (Path(folder) / data.name).symlink_to(data.resolve())
-        ir.save(compiled, beside)
-        session = load_onnxruntime(beside, optimize=optimize, threads=threads)
+    content = ir.serde.serialize_model(compiled).SerializeToString()
+    session = load_onnxruntime(content, beside=model.parent, optimize=optimize, threads=threads)
     return AscendSession(chip.lower(), session)

@@ -48,8 +48,14 @@ class OnnxRuntimeSession:
         self._session = None
 
 
-def load(model: Path | bytes, *, optimize: bool = True, threads: int | None = None) -> OnnxRuntimeSession:
-    """Load an ONNX file, or a serialised model that holds all its tensors.
+# Where ONNX Runtime looks for the external data of a model that is given as bytes.
+_EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
+
+
+def load(
+    model: Path | bytes, *, beside: Path | None = None, optimize: bool = True, threads: int | None = None
+) -> OnnxRuntimeSession:
+    """Load an ONNX file, or a serialised model whose external data lies in the folder ``beside``.
 
     Raises:
         UserError: With ONNX Runtime's own words where it refuses the graph.
@@ -61,6 +67,8 @@ def load(model: Path | bytes, *, optimize: bool = True, threads: int | None = No
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    if beside is not None:
+        options.add_session_config_entry(_EXTERNAL_FOLDER, str(beside.resolve()))
     place = "a model in memory" if isinstance(model, bytes) else str(model)
     try:
         session = ort.InferenceSession(

@@ -1,0 +1,124 @@
+"""Accuracy on labelled samples: readers, preprocessing, metrics, intervals, flips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from parity.accuracy import evaluate
+from parity.task import find_task
+from parity.tasks.image_classification import preprocess
+from zoo.card import dump_card
+from zoo.errors import UserError
+
+STEPS = {"resize": 20, "filter": "bicubic", "crop": 16, "mean": 127, "std": 128, "layout": "NCHW"}
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    for index in range(12):
+        pixels = random.integers(0, 256, (24, 30, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(folder / f"picture_{index:02}_{index % 10}.png")
+    return folder
+
+
+def with_preprocessing(ported, to):
+    artifact = ported.copy(to)
+    card = artifact.card() | {"task": "image-classification", "preprocessing": STEPS}
+    (to / "card.yaml").write_text(dump_card(card))
+    return type(artifact)(to)
+
+
+def test_original_and_port_see_the_same_samples(conv, images, tmp_path):
+    artifact = with_preprocessing(conv, tmp_path / "artifact")
+    found = evaluate(
+        artifact, str(images), on=["onnxruntime", "ascend310p3"], original=conv.original, save=False
+    )  # fmt: skip
+    assert (found.task, found.metric, found.n) == ("image-classification", "top1", 12)
+    assert found.original == found.port
+    assert found.interval == (0.0, 0.0)
+    assert set(found.executors) == {"onnxruntime", "ascend310p3"}
+
+
+def test_a_wrong_port_flips_samples(conv, images, tmp_path):
+    def negate(model):
+        gemm = next(node for node in model.graph.node if node.op_type == "Gemm")
+        next(item for item in gemm.attribute if item.name == "transB")
+        gemm.attribute.add(name="alpha", f=-1.0, type=1)
+
+    ported = type(conv)(conv.copy(tmp_path / "faulty", negate), conv.original)
+    artifact = with_preprocessing(ported, tmp_path / "again")
+    found = evaluate(artifact, str(images), original=conv.original, save=False)
+    assert found.flipped
+    assert found.flipped[0].original != found.flipped[0].port
+
+
+def test_images_by_folder_csv_and_name(images, tmp_path):
+    task = find_task("image-classification")
+    by_name = task.samples(str(images))
+    assert [sample.label for sample in by_name[:3]] == [0, 1, 2]
+    table = images / "labels.csv"
+    table.write_text("file,label\n" + "\n".join(f"{sample.name},{sample.label}" for sample in by_name))
+    assert [(s.name, s.label) for s in task.samples(str(table))] == [(s.name, s.label) for s in by_name]
+    for label in ("cat", "dog"):
+        folder = tmp_path / "folders" / label
+        folder.mkdir(parents=True)
+        Image.new("RGB", (8, 8)).save(folder / "a.png")
+    assert [s.label for s in task.samples(str(tmp_path / "folders"))] == [0, 1]
+    assert len(task.samples(str(images / "picture_0*.png"))) == 10
+
+
+def test_no_images_is_the_users_fault(tmp_path):
+    with pytest.raises(UserError, match="no labelled images"):
+        find_task("image-classification").samples(str(tmp_path))
+
+
+def test_preprocessing_is_torchvisions(tmp_path):
+    from porters.pytorch.torchvision_shim import prepare
+
+    prepare()
+    from torchvision import transforms
+
+    file = tmp_path / "picture.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 256, (37, 53, 3), dtype=np.uint8)).save(file)
+    steps = {"resize": 20, "filter": "bilinear", "crop": 16, "scale": 255}
+    steps |= {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+    theirs = transforms.Compose(
+        [
+            transforms.Resize(20),
+            transforms.CenterCrop(16),
+            transforms.ToTensor(),
+            transforms.Normalize(steps["mean"], steps["std"]),
+        ]
+    )(Image.open(file))
+    assert np.abs(preprocess(file, steps)[0] - theirs.numpy()).max() < 1e-6
+
+
+def test_spearman_is_scipys(tmp_path):
+    from scipy.stats import spearmanr
+
+    random = np.random.default_rng(0)
+    answers, labels = random.standard_normal(50), random.integers(0, 10, 50)
+    found = find_task("sentence-similarity").score(answers, labels)
+    assert found == pytest.approx(spearmanr(answers, labels).statistic)
+
+
+def test_pairs_are_read_and_bad_lines_named(tmp_path):
+    task = find_task("sentence-similarity")
+    file = tmp_path / "pairs.tsv"
+    file.write_text("# a comment\nWord 1\tWord 2\tHuman\ncat\tdog\t7.5\nsun\tmoon\t6\nink\tpen\t8\n")
+    with pytest.raises(UserError) as caught:
+        task.samples(str(file))
+    assert ":2" in str(caught.value)
+    file.write_text("Word 1\tWord 2\tHuman\ncat\tdog\t7.5\nsun\tmoon\t6\nink\tpen\t8\n")
+    assert [sample.label for sample in task.samples(str(file))] == [7.5, 6.0, 8.0]
+
+
+def test_a_card_without_preprocessing_is_refused(conv, images, tmp_path):
+    artifact = conv.copy(tmp_path / "artifact")
+    with pytest.raises(UserError, match="no image preprocessing"):
+        evaluate(artifact, str(images), task="image-classification", original=conv.original, save=False)
