@@ -11,6 +11,8 @@ from zoo.inputs import Feed, InputSpec, probes, sample
 LEAST, LEAST_SMALL, SMALL_ELEMENTS, LEAST_ELEMENTS = 4, 8, 16, 64
 # Sizes of the batch over the cases: a size that was baked in shows at once.
 BATCHES = (2, 1, 3, 2)
+# Samples of a probe: on structured inputs roundings do not average out, so that one sample says little of the noise.
+PROBE_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ def ordinary(specs: Sequence[InputSpec], seed: int, index: int) -> Case:
 
 def probe_cases(specs: Sequence[InputSpec], seed: int) -> list[Case]:
     """Return the probes."""
-    return [Case(f"probe-{name}", feed, name) for name, feed in probes(specs, seed, sizes_for(specs, 0)).items()]
+    sizes = {**sizes_for(specs, 0), "batch": PROBE_BATCH}
+    return [Case(f"probe-{name}", feed, name) for name, feed in probes(specs, seed, sizes).items()]
 
 
 def sizes_for(specs: Sequence[InputSpec], index: int) -> Mapping[str, int]:

@@ -288,9 +288,9 @@ def _judge(name: str, run: str, tally: _Tally, limits: Limits) -> OutputResult:
     probe = _probe_ratio(tally)
     notes = []
     holds = found.holds
-    if not np.isnan(probe) and probe > limits.ratio:
+    if not np.isnan(probe) and probe > limits.probe:
         holds = False
-        notes.append(f"on the probes the ratio is {probe:.3g}, limit {limits.ratio:g}")
+        notes.append(f"on the probes the ratio is {probe:.3g}, limit {limits.probe:g}")
     if strength is not None and not strength.decides:
         holds = holds and not limits.needs_power
         notes.append(_powerless(strength))

@@ -4,12 +4,18 @@ Let T be the original in float64, R the original in its own precision and P the 
 pooled over the inputs, ``ratio = ||P - T|| / max(||R - T||, u ||T||, smallest denormal)`` must not pass 3, and the same
 ratio of largest differences must not pass 6 (sparse errors). ``u`` is the output dtype's gap at 1 (2^-23 for float32).
 Measured on 22 sound ports the pooled ratio stayed below 1.86 (largest differences: 3.01).
+
+On the probes the limit is that of largest differences. Their values are structured (one constant, one ramp): roundings
+all go the same way instead of averaging out, and the quotient is one of few draws. Measured on the sound port of
+EfficientNet-Lite0, whose runtime folds batch norms into weights: 2.1 to 3.0. What probes are for (overflow, saturation,
+a clipped range) is wrong by orders of magnitude.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +29,7 @@ class Limits:
     Attributes:
         ratio: Most that the pooled ratio may be.
         max_abs: Most that the ratio of largest differences may be.
+        probe: Most that the ratio over the probes may be.
         signal: Least that the input-dependent part of the output must be, in units of the noise.
         width: Most that the noise may be, relative to the output.
         needs_power: Whether an output without power fails. The float32 check must decide whether it is the same
@@ -32,6 +39,7 @@ class Limits:
 
     ratio: float = 3.0
     max_abs: float = 6.0
+    probe: float = 6.0
     signal: float = 1000.0
     width: float = 1e-2
     needs_power: bool = True
@@ -90,21 +98,21 @@ class Power:
     reason: str
 
 
-def unit(dtype: np.dtype[np.generic]) -> float:
+def unit(dtype: np.dtype[Any]) -> float:
     """Return the gap at 1 of an output's dtype: 2^-23 for float32."""
     if dtype.name == "bfloat16":
         return 2.0**-7
     return float(np.finfo(dtype).eps) if dtype.kind == "f" else 0.0
 
 
-def smallest(dtype: np.dtype[np.generic]) -> float:
+def smallest(dtype: np.dtype[Any]) -> float:
     """Return the smallest denormal of an output's dtype."""
     if dtype.kind == "f":
         return float(np.finfo(dtype).smallest_subnormal)
     return float(np.finfo(np.float32).smallest_subnormal)
 
 
-def budget(port: Pool, original: Pool, dtype: np.dtype[np.generic], limits: Limits) -> Budget:
+def budget(port: Pool, original: Pool, dtype: np.dtype[Any], limits: Limits) -> Budget:
     """Return the budget of an output from the pools of P and R, both against T."""
     least, gap = smallest(dtype), unit(dtype)
     noise = max(original.error_norm, gap * original.reference_norm, least)

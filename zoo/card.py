@@ -32,6 +32,13 @@ def _represent_list(dumper: yaml.SafeDumper, items: list[Any]) -> yaml.Node:
     return dumper.represent_sequence("tag:yaml.org,2002:seq", items, flow_style=flow)
 
 
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.Node:
+    # PyYAML writes the line breaks of Unicode as they are and then reads them as spaces, unless they are escaped.
+    style = '"' if any(mark in text for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 _Dumper.add_representer(list, _represent_list)
 _Dumper.add_representer(tuple, lambda dumper, items: _represent_list(dumper, list(items)))
 
@@ -49,7 +56,7 @@ def read_card(file: Path) -> dict[str, Any]:
     """
     try:
         card = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (OSError, yaml.YAMLError, ValueError, RecursionError) as error:
         raise UserError("the card cannot be read", place=str(file), got=str(error).splitlines()[0]) from error
     if not isinstance(card, dict):
         raise UserError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from zoo.errors import UserError, nearest
+from zoo.errors import UserError, did_you_mean
 
 CARDS = Path(__file__).parent / "cards"
 
@@ -37,7 +37,7 @@ def find_card(name: str) -> Mapping[str, Any]:
             f"the catalogue has no card {name!r}",
             expected=", ".join(cards),
             got=name,
-            hint=f"did you mean {nearest(name, cards)}? `zooport list` shows all",
+            hint=did_you_mean(name, cards, "`zooport list` shows all"),
         )
     return cards[name]
 

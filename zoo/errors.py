@@ -63,3 +63,9 @@ def nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known words nearest to ``word`` as text, for 'did you mean' hints."""
     close = difflib.get_close_matches(word, list(known), n=count, cutoff=0.4)
     return ", ".join(close) if close else "nothing similar"
+
+
+def did_you_mean(word: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
+    """Return the hint that names the known words nearest to ``word``, or ``otherwise`` where none is near."""
+    close = difflib.get_close_matches(word, list(known), n=3, cutoff=0.4)
+    return f"did you mean {', '.join(close)}?" if close else otherwise

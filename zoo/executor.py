@@ -7,7 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
-from zoo.errors import UserError, nearest
+from zoo.errors import UserError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,19 +61,22 @@ def load(model: Path, on: str = "onnxruntime", *, optimize: bool = True, threads
         threads: Threads to use; the default is the runtime's own choice.
 
     Raises:
-        UserError: If there is no such executor or its package is missing.
+        UserError: If there is no such executor, its package is missing, or the file points to data outside its folder.
     """
-    if is_chip(on):
-        from zoo.executors.ascend import load as load_chip
-
-        return load_chip(model, on, optimize=optimize, threads=threads)
-    if on not in EXECUTORS:
+    if not is_chip(on) and on not in EXECUTORS:
         raise UserError(
             f"there is no executor {on!r}",
             expected=", ".join(executor_names()),
             got=on,
-            hint=f"did you mean {nearest(on, executor_names())}?",
+            hint=did_you_mean(on, executor_names(), "give one of these to --on"),
         )
+    from zoo.containment import read_graph
+
+    read_graph(model)  # runtimes differ in how far they follow external data; none is asked to
+    if is_chip(on):
+        from zoo.executors.ascend import load as load_chip
+
+        return load_chip(model, on, optimize=optimize, threads=threads)
     session: Session = importlib.import_module(EXECUTORS[on]).load(model, optimize=optimize, threads=threads)
     return session
 
@@ -92,16 +95,19 @@ def check_feed(feed: Feed, inputs: dict[str, tuple[str, list[int | str | None]]]
             expected=", ".join(inputs),
             got=", ".join(feed) or "nothing",
         )
+    sizes: dict[str, int] = {}
     for name, (dtype, shape) in inputs.items():
         array = feed[name]
+        # A symbolic dimension has the size that it has where it is met first.
         fits = len(shape) == array.ndim and all(
-            not isinstance(want, int) or want == have for want, have in zip(shape, array.shape, strict=False)
+            want == have if isinstance(want, int) else want is None or sizes.setdefault(want, have) == have
+            for want, have in zip(shape, array.shape, strict=False)
         )
         if str(array.dtype) != dtype or not fits:
             raise UserError(
                 f"input {name!r} has another dtype or shape",
                 place=place,
-                expected=f"{dtype} {shape}",
+                expected=f"{dtype} {shape}" + "".join(f", {dim} = {size}" for dim, size in sizes.items()),
                 got=f"{array.dtype} {list(array.shape)}",
             )
     return {name: feed[name] for name in inputs}

@@ -88,7 +88,7 @@ class GraphBuilder:
         self._names: dict[str, int] = self._root._names if parent else {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
         self._parameters: set[str] = set()
-        self._provenance = parent._provenance if parent else Provenance()
+        self._provenance: Provenance = parent._provenance if parent else Provenance()
 
     # -- names and provenance -------------------------------------------------------------------------------------
 
@@ -123,7 +123,7 @@ class GraphBuilder:
         value = ir.Value(
             name=self.unique(name),
             type=ir.TensorType(tensor.dtype),
-            shape=ir.Shape(tensor.shape),
+            shape=ir.Shape(tensor.shape.numpy()),
             const_value=tensor,
         )
         tensor.name = value.name
@@ -231,7 +231,7 @@ class GraphBuilder:
         for item in operands:
             if item is None or isinstance(item, ir.Value):
                 values.append(item)
-            elif isinstance(item, (bool, int, float, np.generic)) and not isinstance(item, np.ndarray):
+            elif isinstance(item, (bool, int, float, np.generic)):
                 values.append(self.const(np.asarray(item), leader))
             elif isinstance(item, (list, tuple)) and all(isinstance(i, (int, np.integer)) for i in item):
                 values.append(self.const(np.asarray(item, dtype=np.int64)))

@@ -19,6 +19,8 @@ DTYPES = (
 )  # fmt: skip
 # Values are drawn in this many standard deviations by the probes that look for overflow and underflow.
 LARGE, SMALL = 32.0, 1e-3
+# Heights of the constant and of the ramp, in standard deviations, one for each sample in turn.
+PROBE_LEVELS = (0.5, -0.75, 1.25, -0.3)
 
 
 @dataclass(frozen=True)
@@ -62,14 +64,32 @@ class InputSpec:
 
     @staticmethod
     def from_card(entry: Mapping[str, Any]) -> InputSpec:
-        """Read the card's entry; unknown keys are ignored."""
+        """Read the card's entry; unknown keys are ignored.
+
+        Raises:
+            UserError: If the entry has no name, no shape or no known dtype.
+        """
         keys = ("kind", "low", "high", "mean", "std", "sizes")
-        known = {key: entry[key] for key in keys if key in entry}
-        return InputSpec(entry["name"], entry["dtype"], tuple(entry["shape"]), **known)
+        try:
+            known = {key: entry[key] for key in keys if key in entry}
+            spec = InputSpec(entry["name"], entry["dtype"], tuple(entry["shape"]), **known)
+        except (KeyError, TypeError) as error:
+            raise _unreadable(entry) from error
+        if spec.dtype not in DTYPES or not all(isinstance(dim, (int, str)) for dim in spec.shape):
+            raise _unreadable(entry)
+        return spec
 
     def static_shape(self, sizes: Mapping[str, int]) -> tuple[int, ...]:
         """Return the shape with symbolic dimensions replaced: by ``sizes``, then by the spec's own sizes."""
         return tuple(dim if isinstance(dim, int) else int(sizes.get(dim, self.sizes.get(dim, 2))) for dim in self.shape)
+
+
+def _unreadable(entry: Any) -> UserError:
+    return UserError(
+        "an input of the card cannot be read",
+        expected=f"a mapping with name, shape and dtype (one of {', '.join(DTYPES)})",
+        got=repr(entry)[:120],
+    )
 
 
 def is_integer(dtype: str) -> bool:
@@ -82,7 +102,8 @@ def numpy_dtype(name: str) -> np.dtype[Any]:
     if name == "bfloat16":
         import ml_dtypes
 
-        return np.dtype(ml_dtypes.bfloat16)
+        bfloat16: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+        return bfloat16
     return np.dtype(name)
 
 
@@ -134,11 +155,19 @@ def _probe(spec: InputSpec, values: np.ndarray, name: str) -> np.ndarray:
         wide = wide * SMALL
     elif name == "large":
         wide = wide * LARGE
-    elif name == "constant":
-        wide = np.full_like(wide, spec.mean + 0.5 * spec.std)
     else:
-        wide = np.linspace(-2, 2, wide.size).reshape(wide.shape) * spec.std + spec.mean
+        # Every sample its own level: on such inputs all roundings go the same way, and one sample is one draw of them.
+        samples = wide.shape[0] if wide.ndim else 1
+        levels = np.resize(PROBE_LEVELS, samples).reshape((-1,) + (1,) * max(wide.ndim - 1, 0))
+        shape = np.ones(wide.shape) if name == "constant" else _ramp(wide.shape)
+        wide = shape * levels * spec.std + spec.mean if wide.ndim else shape * spec.std + spec.mean
     return wide.astype(values.dtype)
+
+
+def _ramp(shape: tuple[int, ...]) -> np.ndarray:
+    inner = int(np.prod(shape[1:])) if len(shape) > 1 else 1
+    ramp: np.ndarray = np.broadcast_to(np.linspace(-2, 2, inner).reshape(shape[1:]), shape)
+    return ramp
 
 
 def _integer_ends(specs: Sequence[InputSpec], ordinary: Feed, end: str) -> Feed:
@@ -150,6 +179,8 @@ def _integer_ends(specs: Sequence[InputSpec], ordinary: Feed, end: str) -> Feed:
 
 
 def _generator(spec: InputSpec, seed: int, case: int) -> np.random.Generator:
+    if seed < 0:
+        raise UserError("the seed is negative", place="--seed", expected="0 or more", got=seed)
     # crc32 and not hash(): Python salts hash() anew in every process.
     return np.random.default_rng([seed, case, zlib.crc32(spec.name.encode())])
 
@@ -200,13 +231,13 @@ def parse_input(text: str) -> InputSpec:
     name, equals, rest = text.partition("=")
     dims, colon, dtype = rest.partition(":")
     dtype = dtype if colon else "float32"
-    shape = [dim.strip() for dim in dims.replace("x", ",").split(",")] if dims[:1].isdigit() else dims.split(",")
-    legal = all(dim and (dim.isdigit() or dim.isidentifier()) for dim in shape)
+    shape = [dim.strip() for dim in (dims.replace("x", ",") if dims[:1].isdecimal() else dims).split(",")]
+    legal = all(dim.isdecimal() or dim.isidentifier() for dim in shape)
     if not (name and equals and dims and legal) or dtype not in DTYPES:
         raise UserError(
             f"--input {text!r} cannot be read",
             expected=f"NAME=SHAPE:DTYPE such as x=batch,3,224,224:float32 (dtypes: {', '.join(DTYPES)})",
             got=text,
         )
-    sized = tuple(int(dim) if dim.isdigit() else dim for dim in shape)
+    sized = tuple(int(dim) if dim.isdecimal() else dim for dim in shape)
     return InputSpec(name, dtype, sized, guess_kind(name, dtype, sized))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import traceback
@@ -13,6 +14,8 @@ from zoo.errors import UserError
 from zoo.verb import Verb
 
 GROUP = "zooport.verbs"
+# What the system says where it has no room or gives no leave: nothing that zooport could do better.
+_REFUSALS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 def load_verbs() -> dict[str, Verb]:
@@ -77,6 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _REFUSALS:
+            _show(error, args.traceback)
+            refusal = UserError("the system refuses", place=error.filename, got=error.strerror)
+            sys.stderr.write(f"error: {refusal}\n")
+            return refusal.exit_code
         traceback.print_exc()
         sys.stderr.write(
             f"zooport itself failed ({type(error).__name__}); this is our fault, not yours.\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,11 +24,20 @@ def read_npz(file: Path) -> dict[str, np.ndarray]:
 
     try:
         with np.load(file, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile, AttributeError, TypeError) as error:
+            arrays = {name: archive[name] for name in archive.files}
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on files that are damaged or hostile
         raise UserError(
-            "the inputs cannot be read", place=str(file), expected="an .npz file of plain arrays", got=str(error)
+            "the inputs cannot be read",
+            place=str(file),
+            expected="an .npz file of plain arrays",
+            got=str(error) or type(error).__name__,
         ) from error
+    for name, array in arrays.items():
+        if not isinstance(array, np.ndarray):
+            raise UserError(
+                "the inputs cannot be read", place=f"{file}: {name}", expected="an array", got=type(array).__name__
+            )
+    return arrays
 
 
 def write_npz(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
@@ -40,4 +48,7 @@ def write_npz(file: Path, arrays: Mapping[str, np.ndarray]) -> None:
     np.savez(buffer, **{name: np.asarray(array) for name, array in arrays.items()})  # type: ignore[arg-type]
     if not file.parent.is_dir():
         raise UserError("the output's folder does not exist", place=str(file), hint=f"mkdir -p {file.parent}")
-    write_atomically(file, buffer.getvalue())
+    try:
+        write_atomically(file, buffer.getvalue())
+    except OSError as error:
+        raise UserError("the outputs cannot be written", place=str(file), got=str(error)) from error

@@ -1,4 +1,4 @@
-"""Results are data: frozen dataclasses to JSON and back, floats kept exactly."""
+"""Results are data: frozen dataclasses to JSON, floats kept exactly, files written whole or not at all."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ def to_json(value: Any) -> Any:
         return {field.name: to_json(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, dict):
         return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
+    if isinstance(value, (set, frozenset)):
+        return sorted((to_json(item) for item in value), key=str)  # the order of a set changes from run to run
+    if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if hasattr(value, "item") and not isinstance(value, (str, bytes)):
         return to_json(value.item())

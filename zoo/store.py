@@ -83,7 +83,7 @@ def _external(value: ir.Value, span: tuple[int, int], weights: str, directory: P
         begin,
         end - begin,
         tensor.dtype,
-        shape=tensor.shape,
+        shape=ir.Shape(tensor.shape.numpy()),
         name=str(value.name),
         metadata_props=dict(tensor.metadata_props),
         base_dir=directory,

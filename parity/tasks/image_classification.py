@@ -103,7 +103,7 @@ def preprocess(file: Path, steps: Mapping[str, Any]) -> np.ndarray:
         raise UserError("the image cannot be read", place=str(file), got=str(error)) from error
     image = _resize(image, steps.get("resize"), filters[steps.get("filter", "bilinear")])
     image = _crop(image, int(steps["crop"]))
-    array = np.asarray(image, np.float32) / np.float32(steps.get("scale", 1.0))
+    array: np.ndarray = np.asarray(image, np.float32) / np.float32(steps.get("scale", 1.0))
     array = (array - np.asarray(steps.get("mean", 0.0), np.float32)) / np.asarray(steps.get("std", 1.0), np.float32)
     return array[None] if steps.get("layout", "NCHW") == "NHWC" else array.transpose(2, 0, 1)[None]
 

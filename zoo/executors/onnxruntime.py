@@ -36,8 +36,14 @@ class OnnxRuntimeSession:
 
     def run(self, feed: Feed) -> dict[str, np.ndarray]:
         """Return every output by name."""
+        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
         checked = check_feed(feed, self._inputs, self._place)
-        return dict(zip(self._outputs, self._session.run(None, checked), strict=True))
+        try:
+            results = self._session.run(None, checked)
+        except InvalidArgument as error:  # such as an index beyond the end of a table
+            raise UserError("ONNX Runtime refuses the feed", place=self._place, got=str(error)[:600]) from error
+        return dict(zip(self._outputs, results, strict=True))
 
     def __enter__(self) -> Self:
         return self
