@@ -26,7 +26,7 @@ demo: install
 
 test: install lint types
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests
+	$(BIN)/python -m pytest tests --ignore tests/benchmarks
 
 lint: install
 	$(BIN)/ruff check .
@@ -36,7 +36,7 @@ types: install
 	$(BIN)/mypy
 
 bench: install
-	$(BIN)/python -m pytest tests/benchmarks --benchmark-only
+	$(BIN)/python -m pytest tests/benchmarks -s
 
 clean:
 	rm -rf build .mypy_cache .ruff_cache .pytest_cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from porters.porter import Original
 from zoo.artifact import MODEL, Artifact
 from zoo.errors import UserError
 from zoo.executor import Session, load
+from zoo.timing import machine
 
 # Resamples of the bootstrap; 2,000 put the ends of a 95 % interval within about 2 % of their place.
 RESAMPLES = 2000
@@ -60,6 +61,7 @@ class AccuracyResult:
     flipped: list[Flip]
     reference: dict[str, Any] | None
     executors: dict[str, SideAccuracy]
+    machine: dict[str, Any] = field(default_factory=machine)
 
 
 def evaluate(

@@ -18,6 +18,7 @@ from parity.tolerance import LIMITS, Budget, Limits, Power, budget, power
 from porters.porter import Original
 from zoo.artifact import Artifact
 from zoo.executor import is_chip
+from zoo.timing import machine
 
 SEED = 1
 Progress = Callable[[str], None]
@@ -64,6 +65,7 @@ class ParityResult:
         layers: Layer results, where they were asked for.
         first_divergence: First layer that diverges, where layers were looked at.
         diagnosis: What to make of it, in words.
+        machine: Where it was measured.
     """
 
     executor: str
@@ -79,6 +81,7 @@ class ParityResult:
     first_divergence: str | None = None
     diagnosis: str = ""
     notes: list[str] = field(default_factory=list)
+    machine: dict[str, Any] = field(default_factory=machine)
 
     @property
     def holds(self) -> bool:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
 from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
+from porters.pytorch.sources import blaming_inputs
 from porters.pytorch.walker import Walker
 from zoo.errors import UserError
 from zoo.graph import GraphBuilder
@@ -61,7 +62,8 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
     }
     feed = _example(original.inputs, dynamic)
     with torch.no_grad():
-        original.outputs = list(named_outputs(original.model(**feed)))
+        with blaming_inputs(original.inputs):
+            original.outputs = list(named_outputs(original.model(**feed)))
         try:
             return torch.export.export(original.model, (), feed, dynamic_shapes=symbolic, strict=False), []
         except Exception as error:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation
 from zoo.inputs import InputSpec
 
@@ -19,7 +20,9 @@ class TensorFlowPorter:
 
     framework = "tensorflow"
 
-    def translate(self, original: Original, dynamic: Mapping[str, tuple[int, int | None]] | None = None) -> Translation:
+    def translate(
+        self, original: Original, *, dynamic: Mapping[str, tuple[int, int | None]] | None = None
+    ) -> Translation:
         """Translate ``original`` into a static graph.
 
         Args:
@@ -41,6 +44,7 @@ class TensorFlowPorter:
         fold(graph)
         walk = Walk(graph, specs, original.name)
         model = walk.model(original.outputs)
+        canonicalize(model)
         seconds = {"export": exported - started, "translate": time.perf_counter() - exported}
         return Translation(model, specs, notes=_notes(walk.context.relaid), seconds=seconds)
 

@@ -13,8 +13,9 @@ from porters import golden
 from porters.porter import Original, Translation
 from porters.source import SourceOptions, open_source
 from zoo import store
-from zoo.artifact import CARD, GOLDEN, MODEL, Artifact, new_artifact, open_artifact
+from zoo.artifact import CARD, GOLDEN, MODEL, Artifact, new_artifact, open_artifact, refuse_foreign
 from zoo.card import SCHEMA, dump_card
+from zoo.errors import UserError, did_you_mean
 from zoo.graph import OPSET
 from zoo.inputs import InputSpec
 
@@ -90,8 +91,10 @@ def port_to(
 ) -> PortResult:
     """Port and return the figures of the port; see :func:`port`. ``progress`` hears the name of each stage."""
     started = time.perf_counter()
+    refuse_foreign(out)
     progress("open the source")
     original = open_source(source, options)
+    _check_dynamic(dynamic or {}, original.inputs)
     opened = time.perf_counter()
     progress("export and translate")
     porter = importlib.import_module(PORTERS[original.framework]).PORTER
@@ -129,6 +132,19 @@ def port_to(
         str(out), original.reference or original.name, nodes, OPSET, translation.fallback, seconds, _peak(),
         unsupported, notes,
     )  # fmt: skip
+
+
+def _check_dynamic(dynamic: Mapping[str, Any], specs: Sequence[InputSpec]) -> None:
+    symbolic = list(dict.fromkeys(dim for spec in specs for dim in spec.shape if isinstance(dim, str)))
+    for name in dynamic:
+        if name not in symbolic:
+            raise UserError(
+                f"no input has a symbolic dimension {name!r}",
+                place="--dynamic",
+                expected=", ".join(symbolic) or "nothing: every size is fixed",
+                got=name,
+                hint=did_you_mean(name, symbolic, "make it symbolic: --input NAME=batch,3,224,224:float32"),
+            )
 
 
 def _count(translation: Translation) -> int:

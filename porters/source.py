@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from porters.porter import Original
-from zoo.errors import UserError, nearest
+from zoo.errors import UserError, did_you_mean
 from zoo.inputs import InputSpec
 
 # scheme -> (module, what follows the colon).
@@ -56,7 +56,7 @@ def open_source(source: Any, options: SourceOptions | None = None) -> Original:
             f"the source {source!r} is unknown",
             expected="SCHEME:NAME with one of\n" + forms,
             got=source,
-            hint=f"did you mean {nearest(scheme, SCHEMES)}?",
+            hint=did_you_mean(scheme, SCHEMES, "give one of these forms"),
         )
     original: Original = importlib.import_module(SCHEMES[scheme][0]).open_reference(scheme, rest, options)
     return original
@@ -85,6 +85,10 @@ def with_inputs(specs: Sequence[InputSpec], given: Sequence[InputSpec]) -> list[
         UserError: If ``given`` names an input that the model does not have.
     """
     by_name = {spec.name: spec for spec in given}
+    if len(by_name) < len(given):
+        names = [spec.name for spec in given]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise UserError("an input is given twice", place="--input", expected="each once", got=", ".join(twice))
     unknown = set(by_name) - {spec.name for spec in specs}
     if unknown:
         raise UserError(

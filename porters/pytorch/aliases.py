@@ -1,18 +1,25 @@
-"""In-place writes and views: every write becomes a new value, carried back to the base and on to its other views."""
+"""In-place writes and views: a write replaces the memory's value, its other views are read anew when they are used."""
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
+
+from porters.pytorch.writes import put_back
 
 if TYPE_CHECKING:
     import torch
 
     from porters.pytorch.walker import Walker
 
-# Views whose schema declares no alias although they return their input in inference.
-_PASS_THROUGH = ("aten.dropout.", "aten.alias.", "aten.detach.", "aten.feature_dropout.", "aten.lift.")
+# In inference these return their very argument, although their schema and their fake result say otherwise.
+_PASS_THROUGH = ("aten.dropout.", "aten.feature_dropout.", "aten.alpha_dropout.", "aten.feature_alpha_dropout.")
+# Parts that torch vouches for: what is written to them is never read through the whole.
+_APART = ("aten.unsafe_split", "aten.unsafe_chunk")
+# Views of some arguments, copies of others.
+_MAYBE = frozenset({"reshape", "reshape_as", "contiguous", "to", "flatten", "ravel"})
 
 
 def written_argument(node: torch.fx.Node) -> torch.fx.Node | None:
@@ -30,135 +37,141 @@ def written_argument(node: torch.fx.Node) -> torch.fx.Node | None:
 
 
 def is_view(node: torch.fx.Node) -> bool:
-    """Say whether the node's result shares memory with its first argument, by the operator's schema."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not node.args or not hasattr(node.args[0], "meta"):
+    """Say whether the node's result shares memory with its first argument.
+
+    The schema tells for most operators, the memory of torch's fake results for those that view or copy as it suits.
+    """
+    target = str(node.target)
+    if not node.args or not hasattr(node.args[0], "meta") or target.startswith(_APART):
         return False
-    if str(node.target).startswith(_PASS_THROUGH):
+    memory = _memory(node.args[0].meta.get("val"))
+    if target.startswith(_PASS_THROUGH) or (memory is not None and memory == _memory(node.meta.get("val"))):
         return True
-    returned = [item.alias_info for item in schema.returns]
-    return any(info is not None and not info.is_write for info in returned)
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not any(item.alias_info and not item.alias_info.is_write for item in schema.returns):
+        return False
+    return _shares(node) if target.split(".")[1] in _MAYBE else True
+
+
+def _shares(node: torch.fx.Node) -> bool:
+    """Run the operator on the fake arguments: a program read from a file has lost what shares memory with what."""
+    import torch
+
+    def fake(item: Any) -> Any:
+        return item.meta["val"] if isinstance(item, torch.fx.Node) else item
+
+    args = torch.fx.node.map_aggregate(node.args, fake)
+    with args[0].fake_mode:
+        return _memory(node.target(*args, **node.kwargs)) == _memory(args[0])
+
+
+def _memory(fake: Any) -> int | None:
+    if isinstance(fake, (tuple, list)):
+        fake = fake[0] if fake else None
+    if not hasattr(fake, "untyped_storage"):
+        return None
+    handle: int = fake.untyped_storage()._cdata
+    return handle
 
 
 class Aliases:
-    """Keeps, for each view, the node it views, so that a write through one name is seen through all."""
+    """Keeps, for each view, the node it views, and which of them still hold what the memory holds.
+
+    The nodes over one memory form a tree. A write carries the new value up to the root; every other node of the tree
+    is then stale, and derived again from the node it views when it is next read.
+    """
 
     def __init__(self, walker: Walker) -> None:
         self._walker = walker
         self._base: dict[torch.fx.Node, torch.fx.Node] = {}
-        self._views: dict[torch.fx.Node, list[torch.fx.Node]] = {}
+        self._writes: dict[torch.fx.Node, int] = {}
+        self._seen: dict[torch.fx.Node, int] = {}
 
-    def viewed(self, node: torch.fx.Node) -> None:
-        """Remember that ``node`` is a view of its first argument."""
-        base = node.args[0]
+    def viewed(self, node: torch.fx.Node, base: torch.fx.Node) -> None:
+        """Remember that ``node``, just computed, shares the memory of ``base``."""
+        while base in self._base and self._is_same(base):
+            base = self._base[base]
         self._base[node] = base
-        self._views.setdefault(base, []).append(node)
+        self._seen[node] = self._writes.get(self._root(node), 0)
+
+    def forget(self, node: torch.fx.Node) -> None:
+        """Forget a node that is about to be translated once more."""
+        self._base.pop(node, None)
+        self._seen.pop(node, None)
+
+    def read(self, node: torch.fx.Node) -> Any:
+        """Return what ``node`` holds now, after every write so far."""
+        env = self._walker.env
+        base = self._base.get(node)
+        if base is None:
+            return env[node]
+        writes = self._writes.get(self._root(node), 0)
+        if self._seen.get(node, 0) != writes:
+            whole = self.read(base)
+            env[node] = whole if self._is_same(node) else self._derive(node)
+            self._seen[node] = writes
+        return env[node]
 
     def wrote(self, target: torch.fx.Node, value: Any, writer: torch.fx.Node) -> None:
-        """Take note that ``writer`` replaced the contents of ``target`` by ``value``."""
+        """Take note that ``writer`` replaced what ``target`` holds by ``value``.
+
+        Raises:
+            NotImplementedError: If the write cannot be carried back to the memory that ``target`` views.
+        """
+        folded = value is self.read(target)
         # The in-place operator returns its own target: it is one more name for it.
-        self._base[writer] = target
-        self._views.setdefault(target, []).append(writer)
-        self._rebind(target, value, skip=writer)
-
-    def _rebind(self, node: torch.fx.Node, value: Any, skip: torch.fx.Node | None) -> None:
-        import torch
-
-        if isinstance(value, torch.Tensor):
-            return  # A folded constant: torch itself wrote through every view of it.
-        env = self._walker.env
+        self.viewed(writer, target)
+        if folded:
+            return  # A constant that torch itself wrote to, through every view of it; or nothing was written.
+        value = self._walker.value(value)
+        writes = self._writes.get(self._root(target), 0) + 1
+        self._seen[writer] = writes
+        env, node = self._walker.env, target
+        while (base := self._base.get(node)) is not None:
+            before = self.read(base)
+            env[node], self._seen[node] = value, writes
+            if not self._is_same(node):
+                value = self._put_back(node, base, before, value)
+            node = base
         env[node] = value
-        for view in self._views.get(node, []):
-            if view is not skip:
-                self._rederive(view, value)
-        base = self._base.get(node)
-        if base is not None and skip is not base:
-            self._rebind(base, self._write_back(node, base, value), skip=node)
+        self._writes[node] = writes
 
-    def _rederive(self, view: torch.fx.Node, value: Any) -> None:
-        env = self._walker.env
-        if written_argument(view) is not None or str(view.target).startswith(_PASS_THROUGH):
-            env[view] = value
-        else:
-            env[view] = self._walker._call(view, str(view.target))
-        for deeper in self._views.get(view, []):
-            self._rederive(deeper, env[view])
+    def _root(self, node: torch.fx.Node) -> torch.fx.Node:
+        while node in self._base:
+            node = self._base[node]
+        return node
 
-    def _write_back(self, view: torch.fx.Node, base: torch.fx.Node, value: ir.Value) -> Any:
-        """Return the base's new value after its view became ``value``."""
+    def _is_same(self, node: torch.fx.Node) -> bool:
+        """Say whether ``node`` is its base under another name: an in-place result, the input of a region ..."""
+        if node.op == "placeholder" or str(node.target).startswith(_PASS_THROUGH):
+            return True
+        if node.target is operator.getitem:
+            return not _selects(node)
+        return written_argument(node) is not None
+
+    def _derive(self, view: torch.fx.Node) -> Any:
+        if _selects(view):
+            split, index = view.args
+            return self._walker.recompute(split)[index]
+        return self._walker.recompute(view)
+
+    def _put_back(self, view: torch.fx.Node, base: torch.fx.Node, before: Any, value: ir.Value) -> ir.Value:
+        """Return the value of ``base`` after its view became ``value``."""
         walker = self._walker
-        whole = walker.value(walker.env[base])
-        name = str(view.target).split(".")[1]
-        if written_argument(view) is not None or str(view.target).startswith(_PASS_THROUGH):
-            return value
-        context = walker_context(walker, base)
-        args = [walker.read(item) for item in view.args]
-        if name in ("select", "slice"):
-            return _write_slice(context, whole, args, value, name)
-        if name in ("transpose", "permute", "t", "movedim", "swapaxes", "swapdims", "numpy_T"):
-            return _write_permuted(context, whole, args, value, name)
-        if name in (
-            "view",
-            "reshape",
-            "unsqueeze",
-            "squeeze",
-            "flatten",
-            "unflatten",
-            "_unsafe_view",
-            "contiguous",
-            "to",
-        ):
-            return context.reshape(value, context.sizes_of(whole))
-        walker._give_up(view, str(view.target), "a write through this view")
-        return whole
+        operation, index = view.args if _selects(view) else (view, 0)
+        name = str(operation.target).split(".")[1]
+        args = [walker.read(item) for item in operation.args[1:]]
+        sizes = [[walker.symbols.size(dim) for dim in fake.shape] for fake in _fakes(operation)[: index + 1]]
+        whole = walker.value(before)
+        with walker.attributed(operation):
+            return put_back(walker.context(base), whole, value, name, args, sizes)
 
 
-def walker_context(walker: Walker, node: torch.fx.Node) -> Any:
-    """Return a context whose result is that of ``node``."""
-    from porters.pytorch.registry import Context
-
-    return Context(walker.g, walker.symbols, walker._results(node.meta.get("val")))
+def _selects(node: torch.fx.Node) -> bool:
+    """Say whether ``node`` picks one view of several (``split``, ``unbind``), rather than the output of a region."""
+    return node.target is operator.getitem and not str(getattr(node.args[0], "target", "")).startswith("wrap_with_")
 
 
-def _write_slice(c: Any, whole: ir.Value, args: list[Any], value: ir.Value, name: str) -> ir.Value:
-    """Put ``value`` where ``select(dim, index)`` or ``slice(dim, start, end, step 1)`` looked into ``whole``."""
-    axis = c.axis(whole, args[1] if len(args) > 1 else 0)
-    size = c.sizes_of(whole)[axis]
-    if name == "select":
-        start = args[2]
-        value = c.op("Unsqueeze", value, [axis])
-        length = 1
-    else:
-        start = (args[2] if len(args) > 2 else 0) or 0
-        if len(args) > 4 and args[4] != 1:
-            raise NotImplementedError("a write through a strided slice")
-        length = c.sizes_of(value)[axis]
-    if not isinstance(start, int) or not isinstance(length, int):
-        raise NotImplementedError("a write through a slice of symbolic extent")
-    if start < 0:
-        if not isinstance(size, int):
-            raise NotImplementedError("a write through a slice counted from a symbolic end")
-        start += size
-    parts = []
-    if start > 0:
-        parts.append(c.op("Slice", whole, [0], [start], [axis]))
-    parts.append(c.cast(value, whole.dtype))
-    if not isinstance(size, int) or start + length < size:
-        parts.append(c.op("Slice", whole, [start + length], [(1 << 63) - 1], [axis]))
-    result = parts[0] if len(parts) == 1 else c.op("Concat", *parts, axis=axis)
-    c.symbols.remember(result, c.sizes_of(whole))
-    return result
-
-
-def _write_permuted(c: Any, whole: ir.Value, args: list[Any], value: ir.Value, name: str) -> ir.Value:
-    import torch
-
-    rank = c.rank(whole)
-    order = torch.arange(rank).reshape([1] * 0 + [rank])
-    probe = torch.empty([2] * rank).as_strided([2] * rank, [int(i) + 1 for i in order])
-    permuted = getattr(torch.ops.aten, name)(probe, *args[1:])
-    axes = [stride - 1 for stride in permuted.stride()]
-    inverse = [axes.index(axis) for axis in range(rank)]
-    result = c.op("Transpose", value, perm=inverse)
-    c.symbols.remember(result, c.sizes_of(whole))
-    return result
+def _fakes(node: torch.fx.Node) -> list[Any]:
+    fake = node.meta.get("val")
+    return list(fake) if isinstance(fake, (tuple, list)) else [fake]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,11 +17,12 @@ if TYPE_CHECKING:
 _WRAPPERS = ("module.", "_orig_mod.")
 
 
-def read_state_dict(file: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
+def read_state_dict(file: Path, own: Collection[str] = ()) -> tuple[dict[str, torch.Tensor], list[str]]:
     """Return the tensors of a checkpoint and notes on what was stripped from their names.
 
     Args:
         file: ``.safetensors``, ``.safetensors.index.json`` (shards), or a torch file (``.pt``, ``.pth``, ``.bin``).
+        own: The model's names; where one of these is met nothing more is stripped.
 
     Raises:
         UserError: If it cannot be read, or needs more than tensors to be unpickled (the global is named).
@@ -40,7 +41,7 @@ def read_state_dict(file: Path) -> tuple[dict[str, torch.Tensor], list[str]]:
             expected="a state dict",
             got=", ".join(map(str, list(tensors)[:6])) or "nothing",
         )
-    return _strip(plain)
+    return _strip(plain, own)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -59,10 +60,12 @@ def _read(file: Path) -> dict[str, Any]:
                 merged.update(_read(file.parent / Path(shard).name))
             return merged
         result = torch.load(file, map_location="cpu", weights_only=True, mmap=_is_zip(file))
-    except (SafetensorError, OSError, ValueError, KeyError, EOFError) as error:
-        raise UserError("the checkpoint cannot be read", place=str(file), got=str(error)[:300]) from error
+    except UserError:
+        raise
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError, AttributeError, EOFError) as error:
+        raise _unreadable(file, error) from error
     except Exception as error:
-        raise _refused(file, error) from error
+        raise (_refused if "GLOBAL" in str(error) else _unreadable)(file, error) from error
     if not isinstance(result, Mapping):
         raise UserError("the checkpoint is no state dict", place=str(file), got=type(result).__name__)
     return dict(result)
@@ -73,9 +76,19 @@ def _is_zip(file: Path) -> bool:
         return stream.read(4) == b"PK\x03\x04"
 
 
+def _unreadable(file: Path, error: Exception) -> UserError:
+    return UserError(
+        "the checkpoint cannot be read",
+        place=str(file),
+        expected="safetensors, or what torch.save wrote",
+        got=(str(error).strip().splitlines() or [type(error).__name__])[0][:300],
+        hint="is the file whole? compare its size and hash with the publisher's",
+    )
+
+
 def _refused(file: Path, error: Exception) -> UserError:
     text = str(error)
-    wanted = text.partition("GLOBAL ")[2].partition(" ")[0] or text.splitlines()[0][:200]
+    wanted = text.partition("GLOBAL ")[2].partition(" ")[0]
     return UserError(
         "the checkpoint is a pickle that wants more than tensors; zooport never unpickles what it is handed",
         place=str(file),
@@ -85,13 +98,19 @@ def _refused(file: Path, error: Exception) -> UserError:
     )
 
 
-def _strip(tensors: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
+def _strip(tensors: dict[str, Any], own: Collection[str]) -> tuple[dict[str, Any], list[str]]:
     notes = []
-    for prefix in _WRAPPERS:
-        if tensors and all(name.startswith(prefix) for name in tensors):
-            tensors = {name.removeprefix(prefix): item for name, item in tensors.items()}
-            notes.append(f"prefix {prefix!r} stripped from every name of the checkpoint")
+    # Wrappers can be wrapped: a compiled model in DataParallel, or the other way round.
+    while prefix := _wrapper(tensors, own):
+        tensors = {name.removeprefix(prefix): item for name, item in tensors.items()}
+        notes.append(f"prefix {prefix!r} stripped from every name of the checkpoint")
     return tensors, notes
+
+
+def _wrapper(names: Collection[str], own: Collection[str]) -> str:
+    if not set(own).isdisjoint(names):
+        return ""
+    return next((prefix for prefix in _WRAPPERS if all(name.startswith(prefix) for name in names)), "")
 
 
 def load_into(model: torch.nn.Module, file: Path) -> list[str]:
@@ -100,19 +119,19 @@ def load_into(model: torch.nn.Module, file: Path) -> list[str]:
     Raises:
         UserError: With the names that are missing, unexpected or of another shape.
     """
-    tensors, notes = read_state_dict(file)
     own = model.state_dict()
+    tensors, notes = read_state_dict(file, own)
     # Saved by old torch versions without the counter that inference never reads.
     missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in tensors if name not in own]
     wrong = [n for n in own if n in tensors and tuple(own[n].shape) != tuple(tensors[n].shape)]
     if missing or unexpected or wrong:
+        near = [f"{name} (near {nearest(name, missing, 1)})" if missing else name for name in unexpected]
         raise UserError(
             "the checkpoint does not fit the model",
             place=str(file),
-            expected=_listed("missing", missing) + _shapes(wrong, own),
-            got=_listed("unexpected", [f"{n} (near {nearest(n, missing, 1)})" for n in unexpected])
-            + _shapes(wrong, tensors),
+            expected=_joined(_listed("missing", missing), _shapes(wrong, own)) or "no more names than the model's",
+            got=_joined(_listed("unexpected", near), _shapes(wrong, tensors)) or "nothing in their place",
             hint="give the checkpoint of this architecture",
         )
     model.load_state_dict(tensors, strict=False)
@@ -121,7 +140,11 @@ def load_into(model: torch.nn.Module, file: Path) -> list[str]:
 
 def _listed(label: str, names: list[str], most: int = 8) -> str:
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return f"{label}: {', '.join(names[:most])}{more}; " if names else ""
+    return f"{label}: {', '.join(names[:most])}{more}" if names else ""
+
+
+def _joined(*parts: str) -> str:
+    return "; ".join(part for part in parts if part)
 
 
 def _shapes(names: list[str], tensors: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ def promoted_mode() -> Any:
 
     narrow = {torch.float32, torch.float16, torch.bfloat16}
 
-    class Promote(TorchDispatchMode):
+    class Promote(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = {
                 key: torch.float64 if isinstance(item, torch.dtype) and item in narrow else item
@@ -62,7 +62,7 @@ def cube_mode() -> Any:
             return item.half().float()
         return item
 
-    class Cube(TorchDispatchMode):
+    class Cube(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             if not str(func).startswith(_CUBE):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import inspect
-import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from porters.pytorch import checkpoints, dtypes
 from porters.pytorch.original import TorchOriginal
 from porters.source import SourceOptions, with_inputs
-from zoo.errors import UserError, missing_extra, nearest
+from zoo.errors import UserError, did_you_mean, missing_extra, nearest
 from zoo.inputs import InputSpec, guess_kind
 
 if TYPE_CHECKING:
@@ -28,12 +28,15 @@ ROUGHNESS = 0.02
 def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOriginal:
     """Return the original for ``scheme:rest``; see ``porters.source``."""
     need("torch", "torch")
+    from porters.pytorch.exported import open_exported
+    from porters.pytorch.transformers_models import open_transformers
+
     openers: Mapping[str, Callable[[str, SourceOptions], TorchOriginal]] = {
         "torchvision": _open_torchvision,
         "timm": _open_timm,
-        "transformers": _open_transformers,
+        "transformers": open_transformers,
         "python": _open_python,
-        "exported": _open_exported,
+        "exported": open_exported,
     }
     return openers[scheme](rest, options)
 
@@ -46,14 +49,21 @@ def open_live(model: Any, options: SourceOptions) -> TorchOriginal:
             expected="inputs=[InputSpec(...)] or inputs={'x': example_tensor}",
             got="none",
         )
+    _check_names(model, options.inputs)
+    checkpoint: dict[str, Any] = {"kind": "live"}
+    notes: list[str] = []
+    if options.weights is not None:
+        notes = checkpoints.load_into(model, options.weights)
+        checkpoint = _given(options.weights)
     return TorchOriginal(
         model.eval(),
         reference="",
         name=type(model).__name__.lower(),
         task="unknown",
         inputs=list(options.inputs),
-        versions=_versions("torch"),
-        checkpoint={"kind": "live"},
+        versions=versions("torch"),
+        checkpoint=checkpoint,
+        details={"notes": notes} if notes else {},
     )
 
 
@@ -70,9 +80,13 @@ def need(package: str, extra: str) -> Any:
             prepare()
         return importlib.import_module(package)
     except ImportError as error:
-        if error.name not in (package, None):
-            raise
-        raise missing_extra(package, extra, f"a {package} source") from error
+        if error.name == package:
+            raise missing_extra(package, extra, f"a {package} source") from error
+        raise UserError(
+            f"the package {package!r} is installed and cannot be imported",
+            got=str(error),
+            hint=f"pip install --force-reinstall 'zooport[{extra}]'",
+        ) from error
 
 
 # -- torchvision and timm ------------------------------------------------------------------------------------------
@@ -82,7 +96,7 @@ def _open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
     torchvision = need("torchvision", "vision")
     known = torchvision.models.list_models()
     if name not in known:
-        raise _unknown("torchvision model", name, known)
+        raise unknown("torchvision model", name, known)
     weights = torchvision.models.get_model_weights(name)
     builder = torchvision.models.get_model_builder(name)
     keywords = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
@@ -124,8 +138,11 @@ def _open_timm(name: str, options: SourceOptions) -> TorchOriginal:
     timm = need("timm", "vision")
     known = timm.list_models()
     if name.partition(".")[0] not in known:
-        raise _unknown("timm model", name, known)
-    model = seeded(lambda: timm.create_model(name, pretrained=False), options.seed)
+        raise unknown("timm model", name, known)
+    try:
+        model = seeded(lambda: timm.create_model(name, pretrained=False), options.seed)
+    except RuntimeError as error:  # the architecture is there, the tag behind the dot is not
+        raise unknown("timm model", name, timm.list_pretrained(f"{name.partition('.')[0]}.*")) from error
     channels, *size = timm.data.resolve_model_data_config(model)["input_size"]
     first = next(iter(inspect.signature(model.forward).parameters))
     return finish(
@@ -139,88 +156,6 @@ def _open_timm(name: str, options: SourceOptions) -> TorchOriginal:
     )
 
 
-# -- transformers --------------------------------------------------------------------------------------------------
-
-
-def _open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
-    transformers = need("transformers", "text")
-    directory = Path(rest).expanduser()
-    if directory.is_dir():
-        model, checkpoint = _transformers_directory(transformers, directory)
-        reference, name = f"transformers:{directory.resolve()}", directory.name
-    else:
-        model = _transformers_architecture(transformers, rest, options.seed)
-        checkpoint, reference, name = None, f"transformers:{rest}", rest
-    return finish(
-        model,
-        reference,
-        name.lower(),
-        _transformers_task(type(model).__name__),
-        transformers_inputs(model),
-        options,
-        packages=("torch", "transformers"),
-        checkpoint=checkpoint,
-    )
-
-
-def _transformers_directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]:
-    file = directory / "config.json"
-    if not file.is_file():
-        raise UserError("the directory holds no config.json", place=str(directory), hint="give a model directory")
-    names = json.loads(file.read_text()).get("architectures") or []
-    kind = getattr(transformers, names[0], None) if names else transformers.AutoModel
-    if kind is None:
-        raise UserError("transformers has no such architecture", place=str(file), got=names[0])
-    shards = sorted(directory.glob("*.safetensors"))
-    if not shards:
-        raise UserError("the directory holds no safetensors", place=str(directory), expected="model.safetensors")
-    model = kind.from_pretrained(str(directory), local_files_only=True, use_safetensors=True)
-    return model.float(), {"kind": "file", "files": [checkpoints.describe(shard) for shard in shards]}
-
-
-def _transformers_architecture(transformers: Any, name: str, seed: int) -> Any:
-    kind = getattr(transformers, name, None)
-    config = getattr(kind, "config_class", None)
-    if config is None:
-        known = [item for item in dir(transformers) if item.endswith(("Model", "LMHeadModel")) or "For" in item]
-        raise _unknown("transformers architecture", name, known)
-    return seeded(lambda: kind(config()), seed)
-
-
-def transformers_inputs(model: Any, length: int = 16) -> list[InputSpec]:
-    """Return the signature of a transformers model from its main input and its configuration."""
-    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
-    parameters = inspect.signature(model.forward).parameters
-    if "pixel_values" in parameters:
-        size = getattr(model.config, "image_size", IMAGE_SIZE)
-        size = size[0] if isinstance(size, (list, tuple)) else size
-        channels = getattr(model.config, "num_channels", 3)
-        return [InputSpec("pixel_values", "float32", ("batch", channels, size, size), "image")]
-    shape, sizes = ("batch", "sequence"), {"sequence": length}
-    vocabulary = int(getattr(config, "vocab_size", 2))
-    specs = [InputSpec("input_ids", "int64", shape, "tokens", high=vocabulary, sizes=sizes)]
-    if "attention_mask" in parameters:
-        specs.append(InputSpec("attention_mask", "int64", shape, "mask", sizes=sizes))
-    if "token_type_ids" in parameters and getattr(config, "type_vocab_size", 0):
-        high = int(config.type_vocab_size)
-        specs.append(InputSpec("token_type_ids", "int64", shape, "segments", high=high, sizes=sizes))
-    return specs
-
-
-def _transformers_task(kind: str) -> str:
-    for ending, task in (
-        ("ForQuestionAnswering", "question-answering"),
-        ("ForSequenceClassification", "text-classification"),
-        ("ForImageClassification", "image-classification"),
-        ("ForMaskedLM", "fill-mask"),
-        ("LMHeadModel", "language-modelling"),
-        ("ForCausalLM", "language-modelling"),
-    ):
-        if kind.endswith(ending):
-            return task
-    return "feature-extraction"
-
-
 # -- factories and files -------------------------------------------------------------------------------------------
 
 
@@ -231,8 +166,11 @@ def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
             "a python source names a module and a function", expected="python:package.module:factory", got=rest
         )
     factory = resolve_factory(module_name, attribute)
-    model = seeded(factory, options.seed)
-    if not hasattr(model, "state_dict"):
+    try:
+        model = seeded(factory, options.seed)
+    except Exception as error:
+        raise failed("the factory fails; it is called without arguments", f"python:{rest}", error) from error
+    if not hasattr(model, "forward"):
         raise UserError(
             "the factory returned no model", place=f"python:{rest}", expected="an nn.Module", got=type(model).__name__
         )
@@ -244,6 +182,7 @@ def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
             got="none",
             hint="--input x=batch,3,224,224:float32",
         )
+    _check_names(model, options.inputs)
     return finish(
         model, f"python:{rest}", attribute.lower(), "unknown", list(options.inputs), options, packages=("torch",)
     )
@@ -260,10 +199,15 @@ def resolve_factory(module_name: str, attribute: str) -> Callable[..., Any]:
         from porters.pytorch.torchvision_shim import prepare
 
         prepare()
-        target: Any = importlib.import_module(module_name)
-    except ImportError as error:
+        target: Any = importlib.import_module(module_name)  # an empty or relative name is a ValueError or TypeError
+    except UserError:
+        raise
+    except Exception as error:
         raise UserError(
-            "the module cannot be imported", place=module_name, got=str(error), hint="is it on PYTHONPATH?"
+            "the module cannot be imported",
+            place=f"python:{module_name}:{attribute}",
+            got=f"{type(error).__name__}: {error}",
+            hint="is it on PYTHONPATH?",
         ) from error
     for part in attribute.split("."):
         if not hasattr(target, part):
@@ -275,47 +219,6 @@ def resolve_factory(module_name: str, attribute: str) -> Callable[..., Any]:
         raise UserError("the source is no function", place=f"{module_name}:{attribute}", got=type(target).__name__)
     result: Callable[..., Any] = target
     return result
-
-
-def _open_exported(rest: str, options: SourceOptions) -> TorchOriginal:
-    import torch
-
-    file = Path(rest).expanduser()
-    if not file.is_file():
-        raise UserError("the exported program does not exist", place=str(file))
-    try:
-        program = torch.export.load(file)
-    except Exception as error:
-        raise UserError(
-            "the file is no exported program", place=str(file), expected="what torch.export.save wrote",
-            got=str(error).splitlines()[0][:200],
-        ) from error  # fmt: skip
-    specs = exported_inputs(program)
-    original = TorchOriginal(
-        program.module(),
-        reference=f"exported:{file.resolve()}",
-        name=file.stem.lower(),
-        task="unknown",
-        inputs=with_inputs(specs, options.inputs),
-        versions=_versions("torch"),
-        checkpoint={"kind": "file", "files": [checkpoints.describe(file)]},
-    )
-    original.details = {"program": program}
-    return original
-
-
-def exported_inputs(program: torch.export.ExportedProgram) -> list[InputSpec]:
-    """Return the signature of an exported program; its symbolic dimensions keep torch's names."""
-    fakes = {node.name: node.meta["val"] for node in program.graph.nodes if node.op == "placeholder"}
-    specs = []
-    for name in program.graph_signature.user_inputs:
-        fake = fakes.get(str(name))
-        if fake is None or not hasattr(fake, "dtype"):
-            continue
-        shape = tuple(dim if isinstance(dim, int) else str(dim) for dim in fake.shape)
-        dtype = dtypes.to_card(fake.dtype)
-        specs.append(InputSpec(str(name), dtype, shape, guess_kind(str(name), dtype, shape)))
-    return specs
 
 
 # -- common --------------------------------------------------------------------------------------------------------
@@ -376,7 +279,7 @@ def finish(
     notes: list[str] = []
     if options.weights is not None:
         notes = checkpoints.load_into(model, options.weights)
-        checkpoint = {"kind": "file", "given": True, "files": [checkpoints.describe(options.weights)]}
+        checkpoint = _given(options.weights)
     elif checkpoint is None:
         recalibrated = recalibrate(model, inputs, options.seed)
         checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated, "roughened": True}
@@ -386,7 +289,7 @@ def finish(
         name=name,
         task=task,
         inputs=inputs,
-        versions=_versions(*packages),
+        versions=versions(*packages),
         licence=licence_of(packages[-1]),
         checkpoint=checkpoint,
         details={"notes": notes} if notes else {},
@@ -418,7 +321,7 @@ def recalibrate(model: torch.nn.Module, specs: Sequence[InputSpec], seed: int, c
             norm.momentum = None  # a plain average over the cases
             norm.train()
         feed = sample(specs, seed, 2_000_003, {"batch": cases})
-        with torch.no_grad():
+        with torch.no_grad(), blaming_inputs(specs):
             model(**{name: to_tensor(array) for name, array in feed.items()})
     finally:
         torch.set_num_threads(threads)
@@ -428,7 +331,52 @@ def recalibrate(model: torch.nn.Module, specs: Sequence[InputSpec], seed: int, c
     return True
 
 
-def _versions(*packages: str) -> dict[str, str]:
+def _given(weights: Path) -> dict[str, Any]:
+    return {"kind": "file", "given": True, "files": [checkpoints.describe(weights)]}
+
+
+@contextlib.contextmanager
+def blaming_inputs(specs: Sequence[InputSpec]) -> Iterator[None]:
+    """Turn a failure of the untouched original inside into an error that shows its inputs.
+
+    Raises:
+        UserError: With the original's own words.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        given = ", ".join(f"{spec.name}={','.join(map(str, spec.shape))}:{spec.dtype}" for spec in specs)
+        raise failed("the original does not run on these inputs", given, error, "check --input") from error
+
+
+def failed(fact: str, place: str, error: Exception, hint: str | None = None) -> UserError:
+    """Return the error for code of the user's or of a library that raised ``error``."""
+    lines = str(error).strip().splitlines()
+    return UserError(fact, place=place, got=f"{type(error).__name__}: {lines[0][:300] if lines else ''}", hint=hint)
+
+
+def _check_names(model: torch.nn.Module, specs: Sequence[InputSpec]) -> None:
+    """Hold the names of a signature against those that ``forward`` takes."""
+    parameters = inspect.signature(model.forward).parameters
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return
+    given = [spec.name for spec in specs]
+    named = {name: item for name, item in parameters.items() if item.kind is not item.VAR_POSITIONAL}
+    needed = {name for name, item in named.items() if item.default is item.empty}
+    if set(given) - set(named) or needed - set(given):
+        raise UserError(
+            "the inputs' names are not those of the model",
+            place=f"{type(model).__name__}.forward",
+            expected=", ".join(named),
+            got=", ".join(given),
+            hint="--input NAME=SHAPE:DTYPE for each",
+        )
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Return the versions of packages by name, without local parts such as ``+cpu``."""
     return {package: version(package).partition("+")[0] for package in packages}
 
 
@@ -438,12 +386,19 @@ def licence_of(package: str) -> str:
         info = metadata(package)
     except PackageNotFoundError:
         return ""
-    named = info.get("License-Expression") or info.get("License") or ""
-    return str(named).splitlines()[0] if named else ""
+    named = [info[key] for key in ("License-Expression", "License") if key in info]
+    return next((str(text).splitlines()[0] for text in named if text), "")
 
 
-def _unknown(kind: str, name: str, known: Sequence[str]) -> UserError:
-    return UserError(f"there is no {kind} {name!r}", got=name, hint=f"did you mean {nearest(name, known)}?")
+def unknown(kind: str, name: str, known: Sequence[str]) -> UserError:
+    """Return the error for a name that a library does not know."""
+    shown = ", ".join(sorted(known)[:3])
+    return UserError(
+        f"there is no {kind} {name!r}",
+        expected=f"one of {len(known)} names such as {shown}",
+        got=name,
+        hint=did_you_mean(name, known, "look the name up in the library's own list"),
+    )
 
 
 def specs_from_examples(examples: Mapping[str, Any]) -> list[InputSpec]:

@@ -81,7 +81,7 @@ class Symbols:
         if expression not in self._vectors:
             where = self._where.get(expression)
             if where is not None and where[1] is not None:
-                value = self._read(*where)
+                value = self._read(where[0], where[1])
             else:
                 value = self.g.op("Unsqueeze", self.scalar(expression), [0], shape=[1])
             self._vectors[expression] = value

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -11,10 +12,12 @@ import onnx_ir as ir
 from porters.porter import Unsupported, UnsupportedOpsError
 from porters.pytorch import dtypes, registry
 from porters.pytorch.aliases import Aliases, is_view, written_argument
+from porters.pytorch.autocast import in_region_dtype
 from porters.pytorch.provenance import provenance_of
+from porters.pytorch.refusals import refuse
 from porters.pytorch.registry import Context, Dim
 from porters.pytorch.symbols import Symbols
-from zoo.graph import GraphBuilder
+from zoo.graph import GraphBuilder, Provenance
 
 if TYPE_CHECKING:
     import torch
@@ -50,6 +53,10 @@ class Walker:
         self.env: dict[torch.fx.Node, Any] = {}
         self._parameters: dict[str, ir.Value] = {}
         self._emitted: dict[int, tuple[torch.Tensor, int, ir.Value]] = {}
+        # The operator being decomposed: everything it becomes is attributed to it.
+        self._within: Provenance | None = None
+        self._regions: dict[torch.fx.Node, Sequence[Any]] = {}
+        self._autocast: torch.dtype | None = None
 
     # -- the program ----------------------------------------------------------------------------------------------
 
@@ -125,7 +132,7 @@ class Walker:
         if target in _SILENT:
             return
         if node.target is operator.getitem:
-            self.env[node] = self.read(node.args[0])[node.args[1]]
+            self._getitem(node)
             return
         if target.startswith("higher_order."):
             self._higher_order(node, target)
@@ -136,14 +143,50 @@ class Walker:
             if known is not None:
                 self.env[node] = known
                 return
-        with self.g.source(provenance_of(node, target)):
-            self.env[node] = self._call(node, target)
+        self.env[node] = self.recompute(node)
         self._bind_symbols(self.env[node], fake)
         written = written_argument(node)
         if written is not None:
-            self.aliases.wrote(written, self.env[node], node)
+            self._write(written, node, target)
         elif is_view(node):
-            self.aliases.viewed(node)
+            self.aliases.viewed(node, node.args[0])
+
+    def _getitem(self, node: torch.fx.Node) -> None:
+        source, index = node.args
+        parts = self.read(source)
+        if not isinstance(parts, (tuple, list)) or not isinstance(index, int) or index >= len(parts):
+            self.env[node] = (
+                self._give_up(node, target_name(source.target), f"its output {index}") if node.users else None
+            )
+            return
+        self.env[node] = parts[index]
+        if source in self._regions:
+            inner = self._regions[source][index]
+            if hasattr(inner, "meta"):
+                self.aliases.viewed(node, inner)
+        elif is_view(source):
+            self.aliases.viewed(node, source.args[0])
+
+    def _write(self, written: torch.fx.Node, node: torch.fx.Node, target: str) -> None:
+        try:
+            self.aliases.wrote(written, self.env[node], node)
+        except NotImplementedError as error:
+            self.env[node] = self._give_up(node, target, str(error))
+
+    def recompute(self, node: torch.fx.Node) -> Any:
+        """Translate one operator on what its arguments hold now and return its result."""
+        with self.attributed(node):
+            return self._call(node, target_name(node.target))
+
+    @contextmanager
+    def attributed(self, node: torch.fx.Node) -> Iterator[None]:
+        """Attribute what is emitted to ``node``, or to the operator whose decomposition it belongs to."""
+        with self.g.source(self._within or provenance_of(node, target_name(node.target))):
+            yield
+
+    def context(self, node: torch.fx.Node) -> Context:
+        """Return a context whose results are those of ``node``."""
+        return Context(self.g, self.symbols, self._results(node.meta.get("val")))
 
     def _symbolic(self, fake: Any) -> Any:
         if isinstance(fake, (int, float, bool)):
@@ -159,6 +202,8 @@ class Walker:
         if folded is not None:
             return folded
         args, kwargs = self._emit_constants(args), self._emit_constants(kwargs)
+        if self._autocast is not None:
+            args = in_region_dtype(self.context(node), target, args, self._autocast)
         return self.translate(node, target, args, kwargs)
 
     def translate(self, node: torch.fx.Node, target: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
@@ -166,12 +211,13 @@ class Walker:
         translator = registry.find(target)
         if translator is None:
             return self._decompose(node, target)
-        results = self._results(node.meta.get("val"))
-        context = Context(self.g, self.symbols, results)
         try:
+            context = self.context(node)
+            refuse(node, context, _flatten((args, kwargs)))
             produced = translator(context, *args, **kwargs)
-        except NotImplementedError as error:
+        except (NotImplementedError, KeyError) as error:  # KeyError: a dtype or a size that has no translation
             return self._give_up(node, target, str(error))
+        results = context.results
         if isinstance(produced, tuple):
             return tuple(
                 self._typed(item, result) if isinstance(item, ir.Value) else item
@@ -186,33 +232,45 @@ class Walker:
         if graph is None:
             return self._give_up(node, target, "")
         nodes = [item for item in _flatten((node.args, node.kwargs)) if hasattr(item, "meta")]
-        return self.inline(graph, [self._emit_constants(self.read(item)) for item in nodes])
-
-    def inline(self, module: torch.fx.GraphModule, inputs: Sequence[Any]) -> Any:
-        """Translate a sub-graph in place, its placeholders standing for ``inputs``."""
-        outer = self.env
-        self.env = {}
+        outer = self._within
+        self._within = outer or provenance_of(node, target)
         try:
-            pending = iter(inputs)
-            result: Any = None
-            for node in module.graph.nodes:
-                if node.op == "placeholder":
-                    self.env[node] = next(pending)
-                elif node.op == "output":
-                    result = _map(node.args[0], self.read)
-                else:
-                    self.node(node)
-            return result
+            return _map(self.inline(graph, nodes), self.read)
         finally:
-            self.env = outer
+            self._within = outer
+
+    def inline(self, module: torch.fx.GraphModule, inputs: Sequence[torch.fx.Node]) -> Any:
+        """Translate a sub-graph in place, its placeholders standing for ``inputs``; return its output nodes."""
+        pending = iter(inputs)
+        result: Any = None
+        for node in module.graph.nodes:
+            self.aliases.forget(node)
+            if node.op == "placeholder":
+                outer = next(pending)
+                self.env[node] = self.read(outer)
+                if hasattr(outer, "meta"):
+                    # What is written inside is written outside: a placeholder is the outer tensor itself.
+                    self.aliases.viewed(node, outer)
+            elif node.op == "output":
+                result = node.args[0]
+            else:
+                self.node(node)
+        return result
 
     def _higher_order(self, node: torch.fx.Node, target: str) -> None:
-        if target.startswith(("higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast")):
-            position = next(i for i, arg in enumerate(node.args) if getattr(arg, "op", "") == "get_attr")
-            module = self.read(node.args[position])
-            self.env[node] = self.inline(module, [self.read(arg) for arg in node.args[position + 1 :]])
+        if not target.startswith(("higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast")):
+            self.env[node] = self._give_up(node, target, "control flow over tensors")
             return
-        self.env[node] = self._give_up(node, target, "control flow over tensors")
+        position = next(i for i, arg in enumerate(node.args) if getattr(arg, "op", "") == "get_attr")
+        outer = self._autocast
+        if target.startswith("higher_order.wrap_with_autocast"):
+            self._autocast = node.args[1] if node.args[2] else None
+        try:
+            outputs = self.inline(self.read(node.args[position]), node.args[position + 1 :])
+        finally:
+            self._autocast = outer
+        self._regions[node] = outputs
+        self.env[node] = _map(outputs, self.read)
 
     def _give_up(self, node: torch.fx.Node, target: str, hint: str) -> Any:
         source = provenance_of(node, target)
@@ -236,7 +294,7 @@ class Walker:
     def read(self, item: Any) -> Any:
         """Return what a node (or a plain argument) stands for; writes through views are taken into account."""
         if hasattr(item, "meta") and hasattr(item, "op"):
-            return self.env[item]
+            return self.aliases.read(item)
         if _is_symbolic_number(item):
             return self._symbolic(item)
         return item

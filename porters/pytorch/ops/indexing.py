@@ -1,52 +1,117 @@
-"""Indexing: gather, index, scatter, masked selection, sorting."""
+"""Reading by index: gather, advanced indexing, masks, diagonals."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
-from porters.pytorch.registry import Context, Size, translates
+from porters.pytorch.ops.shared import at_least_vector, cast, flat, known, permuted
+from porters.pytorch.registry import Context, translates
+from porters.pytorch.writes import diagonal_axes, diagonal_places
+
+_MASKS = (ir.DataType.BOOL, ir.DataType.UINT8)
+
+
+def as_index(c: Context, index: ir.Value) -> ir.Value:
+    """Return an index in a dtype that ONNX takes for one."""
+    return index if index.dtype in (ir.DataType.INT64, ir.DataType.INT32) else cast(c, index, ir.DataType.INT64)
 
 
 @translates("aten.gather")
 def gather(c: Context, x: ir.Value, axis: int, index: ir.Value, **_: Any) -> ir.Value:
     """GatherElements."""
-    return c.op("GatherElements", x, index, axis=c.axis(x, axis))
+    data, places = at_least_vector(c, x), at_least_vector(c, as_index(c, index))
+    taken = known(c, c.op("GatherElements", data, places, axis=c.axis(data, axis)), c.sizes_of(places))
+    return c.reshape(taken, c.shape)
+
+
+@translates("aten.take_along_dim")
+def take_along_dim(c: Context, x: ir.Value, index: ir.Value, axis: int | None = None) -> ir.Value:
+    """GatherElements on tensors broadcast against each other but for the axis."""
+    if axis is None:
+        return c.op("GatherElements", flat(c, x), flat(c, as_index(c, index)), axis=0)
+    axis = c.axis(x, axis)
+    whole = list(c.shape)
+    whole[axis] = c.sizes_of(x)[axis]
+    if whole != c.sizes_of(x):
+        x = c.op("Expand", x, c.vector(whole))
+    places = as_index(c, index)
+    if c.sizes_of(index) != c.shape:
+        places = c.op("Expand", places, c.vector(c.shape))
+    return c.op("GatherElements", x, places, axis=axis)
+
+
+@translates("aten.take")
+def take(c: Context, x: ir.Value, index: ir.Value) -> ir.Value:
+    """Gather from the flattened tensor."""
+    return c.op("Gather", flat(c, x), as_index(c, index), axis=0)
 
 
 @translates("aten.index_select")
 def index_select(c: Context, x: ir.Value, axis: int, index: ir.Value) -> ir.Value:
     """Gather."""
-    return c.op("Gather", x, index, axis=c.axis(x, axis))
+    data, places = at_least_vector(c, x), at_least_vector(c, as_index(c, index))
+    taken = c.op("Gather", data, places, axis=c.axis(data, axis))
+    return c.op("Reshape", taken, c.const([], ir.DataType.INT64)) if not c.shape else taken
+
+
+# -- NumPy's advanced indexing ------------------------------------------------------------------------------------
+
+
+def index_tensors(c: Context, x: ir.Value, indices: Sequence[ir.Value | None]) -> list[tuple[int, ir.Value]]:
+    """Return (axis, index) pairs; a mask becomes one index vector for each of its axes."""
+    given: list[tuple[int, ir.Value]] = []
+    axis = masks = 0
+    for index in indices:
+        if index is None:
+            axis += 1
+        elif index.dtype in _MASKS:
+            masks += 1
+            places = c.op("NonZero", c.cast(index, ir.DataType.BOOL))
+            for row in range(c.rank(index)):
+                vector = c.op("Gather", places, c.const(row, ir.DataType.INT64), axis=0)
+                given.append((axis, known(c, vector, [-1])))
+                axis += 1
+        else:
+            given.append((axis, as_index(c, index)))
+            axis += 1
+    if masks > 1:
+        raise NotImplementedError("an index with several boolean masks")
+    return given
 
 
 @translates("aten.index", "aten._unsafe_index")
 def index_(c: Context, x: ir.Value, indices: Sequence[ir.Value | None]) -> ir.Value:
-    """NumPy's advanced indexing: one index is a Gather, several are a GatherND on broadcast indices."""
+    """One index is a Gather, several are a GatherND on broadcast indices, a mask in front one on its NonZero."""
     given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
-    if any(index.dtype in (ir.DataType.BOOL, ir.DataType.UINT8) for _, index in given):
-        return _index_by_mask(c, x, given)
-    if len(given) == 1:
-        axis, index = given[0]
-        return c.op("Gather", x, index, axis=axis)
+    if len(given) == 1 and given[0][1].dtype not in _MASKS:
+        return c.op("Gather", x, as_index(c, given[0][1]), axis=given[0][0])
+    if len(given) == 1 and given[0][0] == 0 and c.rank(given[0][1]):
+        places = c.op("NonZero", c.cast(given[0][1], ir.DataType.BOOL))
+        return c.op("GatherND", x, c.op("Transpose", places, perm=[1, 0]))
+    given = index_tensors(c, x, indices)
+    if not given:
+        raise NotImplementedError("an index by a scalar mask")
     axes = [axis for axis, _ in given]
-    joined = _joined([index for _, index in given], c)
-    adjacent = axes == list(range(axes[0], axes[0] + len(axes)))
+    if len(given) == 1:
+        return c.op("Gather", x, given[0][1], axis=axes[0])
     rest = [axis for axis in range(c.rank(x)) if axis not in axes]
-    moved = x if axes == list(range(len(axes))) else c.op("Transpose", x, perm=[*axes, *rest])
-    result = c.op("GatherND", moved, joined)
-    if adjacent and axes[0] > 0:
-        # torch leaves adjacent indices where they stood: the index axes move behind the axes before them.
-        rank = len(c.shape) - len(rest)
-        before = axes[0]
-        order = [*range(rank, rank + before), *range(rank), *range(rank + before, len(c.shape))]
-        result = c.op("Transpose", result, perm=order)
-    return result
+    result = c.op("GatherND", permuted(c, x, [*axes, *rest]), joined(c, [index for _, index in given]))
+    before, rank = index_position(axes), len(c.shape) - len(rest)
+    # The index axes come first from GatherND; torch leaves those of adjacent indices where they stood.
+    order = [*range(rank, rank + before), *range(rank), *range(rank + before, len(c.shape))]
+    return permuted(c, known(c, result, [-1] * len(c.shape)), order)
 
 
-def _joined(indices: Sequence[ir.Value], c: Context) -> ir.Value:
+def index_position(axes: Sequence[int]) -> int:
+    """Return how many axes stand before the index axes in the result: adjacent indices stay where they are."""
+    return axes[0] if list(axes) == list(range(axes[0], axes[0] + len(axes))) else 0
+
+
+def joined(c: Context, indices: Sequence[ir.Value]) -> ir.Value:
     """Broadcast index tensors against each other and stack them on a last axis, as GatherND and ScatterND want."""
     same = all(c.sizes_of(index) == c.sizes_of(indices[0]) for index in indices)
     wide = [c.cast(index, ir.DataType.INT64) for index in indices]
@@ -56,19 +121,8 @@ def _joined(indices: Sequence[ir.Value], c: Context) -> ir.Value:
         for index in wide[1:]:
             zero = c.op("Add", zero, c.op("Mul", index, 0))
         wide = [c.op("Add", index, zero) for index in wide]
-    return c.op("Concat", *[c.op("Unsqueeze", index, [-1]) for index in wide], axis=-1)
-
-
-def _index_by_mask(c: Context, x: ir.Value, given: Sequence[tuple[int, ir.Value]]) -> ir.Value:
-    if len(given) != 1:
-        raise NotImplementedError("a boolean mask together with other indices")
-    axis, mask = given[0]
-    where = c.op("Transpose", c.op("NonZero", c.cast(mask, ir.DataType.BOOL)), perm=[1, 0])
-    if axis == 0:
-        return c.op("GatherND", x, where)
-    if c.rank(mask) != 1:
-        raise NotImplementedError("a boolean mask of several axes behind the first")
-    return c.op("Gather", x, c.op("Squeeze", where, [1]), axis=axis)
+    stacked = [c.op("Unsqueeze", index, [-1]) for index in wide]
+    return stacked[0] if len(stacked) == 1 else c.op("Concat", *stacked, axis=-1)
 
 
 @translates("aten.masked_select")
@@ -83,133 +137,48 @@ def masked_select(c: Context, x: ir.Value, mask: ir.Value) -> ir.Value:
 @translates("aten.nonzero")
 def nonzero(c: Context, x: ir.Value) -> ir.Value:
     """NonZero, transposed."""
+    if c.rank(x) == 0:  # one row without columns, or none
+        row = c.op("Transpose", c.op("NonZero", c.op("Reshape", x, [1])), perm=[1, 0])
+        return c.op("Slice", row, [0], [0], [1])
     return c.op("Transpose", c.op("NonZero", x), perm=[1, 0])
 
 
-@translates("aten.scatter.src", "aten.scatter.value")
-def scatter(c: Context, x: ir.Value, axis: int, index: ir.Value, source: Any, **_: Any) -> ir.Value:
-    """ScatterElements; where indices repeat, torch leaves the order open and so does ONNX."""
-    updates = _updates(c, index, source)
-    return c.op("ScatterElements", x, index, updates, axis=c.axis(x, axis))
+@translates("aten.nonzero_static")
+def nonzero_static(c: Context, x: ir.Value, *, size: int, fill_value: int = -1) -> ir.Value:
+    """NonZero, transposed, filled up or cut to ``size`` rows."""
+    if c.rank(x) == 0:
+        raise NotImplementedError("nonzero_static of a scalar")
+    found = c.op("Transpose", c.op("NonZero", x), perm=[1, 0])
+    filler = c.op("Expand", c.const(fill_value, ir.DataType.INT64), [size, c.rank(x)])
+    return c.op("Slice", c.op("Concat", found, filler, axis=0), [0], [size], [0])
 
 
-@translates("aten.scatter_add")
-def scatter_add(c: Context, x: ir.Value, axis: int, index: ir.Value, source: ir.Value) -> ir.Value:
-    """ScatterElements with addition."""
-    return c.op("ScatterElements", x, index, _updates(c, index, source), axis=c.axis(x, axis), reduction="add")
+@translates("aten.nonzero_numpy")
+def nonzero_numpy(c: Context, x: ir.Value) -> tuple[ir.Value, ...]:
+    """NonZero, one vector for each axis."""
+    places = c.op("NonZero", at_least_vector(c, x))
+    axes = range(max(c.rank(x), 1))
+    return tuple(c.op("Gather", places, c.const(axis, ir.DataType.INT64), axis=0) for axis in axes)
 
 
-def _updates(c: Context, index: ir.Value, source: Any) -> ir.Value:
-    if not isinstance(source, ir.Value):
-        return c.op("Expand", c.scalar(source, c.dtype), c.vector(c.sizes_of(index)))
-    if c.sizes_of(source) == c.sizes_of(index):
-        return c.cast(source, c.dtype)
-    rank = c.rank(index)
-    return c.op("Slice", c.cast(source, c.dtype), [0] * rank, c.vector(c.sizes_of(index)), list(range(rank)))
+# -- diagonals and counts -----------------------------------------------------------------------------------------
 
 
-@translates("aten.index_put", "aten._index_put_impl", "aten._unsafe_index_put")
-def index_put(
-    c: Context, x: ir.Value, indices: Sequence[ir.Value | None], values: ir.Value, accumulate: bool = False, *_: Any
-) -> ir.Value:
-    """ScatterND; a boolean mask of the whole tensor is a Where."""
-    given = [(axis, index) for axis, index in enumerate(indices) if index is not None]
-    reduction = "add" if accumulate else None
-    values = c.cast(values, c.dtype)
-    if len(given) == 1 and given[0][1].dtype == ir.DataType.BOOL:
-        return _put_by_mask(c, x, *given[0], values, accumulate)
-    axes = [axis for axis, _ in given]
-    if axes != list(range(len(axes))):
-        raise NotImplementedError("index_put behind an axis that is not indexed")
-    joined = _joined([index for _, index in given], c)
-    rest = c.vector(c.sizes_of(x)[len(axes) :]) if len(axes) < c.rank(x) else None
-    heads = c.op("Slice", c.op("Shape", joined), [0], [-1], [0])
-    shape = heads if rest is None else c.op("Concat", heads, rest, axis=0)
-    return c.op("ScatterND", x, joined, c.op("Expand", values, shape), reduction=reduction)
+@translates("aten.diagonal", "aten.diagonal_copy", "aten.linalg_diagonal")
+def diagonal(c: Context, x: ir.Value, offset: int = 0, dim1: int = 0, dim2: int = 1) -> ir.Value:
+    """A Gather of the diagonal's places in the flattened matrices."""
+    return _diagonal(c, x, offset, dim1, dim2)
 
 
-def _put_by_mask(c: Context, x: ir.Value, axis: int, mask: ir.Value, values: ir.Value, accumulate: bool) -> ir.Value:
-    single = c.rank(values) == 0 or c.sizes_of(values) == [1]
-    if axis == 0 and single:
-        extra = c.rank(x) - c.rank(mask)
-        wide = c.op("Unsqueeze", mask, [c.rank(mask) + i for i in range(extra)]) if extra else mask
-        scalar = c.op("Reshape", values, c.const([], ir.DataType.INT64)) if c.rank(values) else values
-        return c.op("Where", wide, c.op("Add", x, scalar) if accumulate else scalar, x)
-    if axis != 0:
-        raise NotImplementedError("a boolean mask behind the first axis")
-    where = c.op("Transpose", c.op("NonZero", mask), perm=[1, 0])
-    return c.op("ScatterND", x, where, values, reduction="add" if accumulate else None)
+def _diagonal(c: Context, x: ir.Value, offset: int, dim1: int, dim2: int) -> ir.Value:
+    order, height, width = diagonal_axes(c, x, dim1, dim2)
+    turned = permuted(c, x, order)
+    matrices = c.reshape(turned, [*c.sizes_of(turned)[:-2], height * width])
+    places = c.const(np.asarray(diagonal_places(height, width, offset), np.int64))
+    return c.op("Gather", matrices, places, axis=len(order) - 2)
 
 
-@translates("aten.select_scatter")
-def select_scatter(c: Context, x: ir.Value, source: ir.Value, axis: int, index: Size) -> ir.Value:
-    """X with one index along an axis replaced."""
-    from porters.pytorch.aliases import _write_slice
-
-    return _write_slice(c, x, [x, axis, index], source, "select")
-
-
-@translates("aten.slice_scatter")
-def slice_scatter(
-    c: Context, x: ir.Value, source: ir.Value, axis: int = 0, start: Any = None, end: Any = None, step: int = 1
-) -> ir.Value:
-    """X with a slice along an axis replaced."""
-    from porters.pytorch.aliases import _write_slice
-
-    return _write_slice(c, x, [x, axis, start, end, step], source, "slice")
-
-
-@translates("aten.topk")
-def topk(c: Context, x: ir.Value, k: Size, axis: int = -1, largest: bool = True, order: bool = True) -> Any:
-    """TopK."""
-    return c.ops(
-        "TopK", x, c.vector([k]), outputs=2, dtypes=[x.dtype, ir.DataType.INT64], axis=c.axis(x, axis),
-        largest=int(largest), sorted=int(order),
-    )  # fmt: skip
-
-
-@translates("aten.sort.default", "aten.sort.stable")
-def sort(c: Context, x: ir.Value, *args: Any, stable: bool = False, dim: int = -1, descending: bool = False) -> Any:
-    """TopK of the whole axis; ONNX breaks ties towards the lower index, as a stable sort does."""
-    rest = [item for item in args if item is not None]
-    if rest and isinstance(rest[0], bool) and len(rest) == 3:
-        rest = rest[1:]
-    axis = c.axis(x, rest[0] if rest else dim)
-    falling = rest[1] if len(rest) > 1 else descending
-    size = c.sizes_of(x)[axis]
-    data = c.cast(x, ir.DataType.INT32) if x.dtype == ir.DataType.BOOL else x
-    values, order = c.ops(
-        "TopK", data, c.vector([size]), outputs=2, dtypes=[data.dtype, ir.DataType.INT64], axis=axis,
-        largest=int(bool(falling)),
-    )  # fmt: skip
-    return c.cast(values, x.dtype) if x.dtype is not None else values, order
-
-
-@translates("aten.argsort")
-def argsort(c: Context, x: ir.Value, *args: Any, **kwargs: Any) -> ir.Value:
-    """The indices of sort."""
-    order: ir.Value = sort(c, x, *args, **kwargs)[1]
-    return order
-
-
-@translates("aten.one_hot")
-def one_hot(c: Context, x: ir.Value, classes: int = -1) -> ir.Value:
-    """OneHot."""
-    if classes < 0:
-        raise NotImplementedError("one_hot without a number of classes")
-    return c.op("OneHot", x, c.const([classes], ir.DataType.INT64), c.const([0, 1], ir.DataType.INT64), axis=-1)
-
-
-@translates("aten.cumsum")
-def cumsum(c: Context, x: ir.Value, axis: int, **_: Any) -> ir.Value:
-    """CumSum in the dtype of the result."""
-    data = c.cast(x, c.dtype)
-    return c.op("CumSum", data, c.const(c.axis(x, axis), ir.DataType.INT64)) if c.rank(x) else data
-
-
-@translates("aten.bucketize.Tensor")
-def bucketize(c: Context, x: ir.Value, edges: ir.Value, *, out_int32: bool = False, right: bool = False) -> ir.Value:
-    """Count the edges below (or not above) each element."""
-    left, other = c.promote(c.op("Unsqueeze", x, [-1]), edges)
-    below = c.op("LessOrEqual" if right else "Less", other, left)
-    return c.op("ReduceSum", c.cast(below, ir.DataType.INT64), [-1], keepdims=0)
+@translates("aten.trace")
+def trace(c: Context, x: ir.Value) -> ir.Value:
+    """The sum of the diagonal."""
+    return c.op("ReduceSum", c.cast(_diagonal(c, x, 0, 0, 1), c.dtype), [0], keepdims=0)

@@ -7,95 +7,133 @@ from typing import Any
 
 import onnx_ir as ir
 
-from porters.pytorch.registry import Context, Dim, translates
+from porters.pytorch import dtypes
+from porters.pytorch.ops.shared import alike, at_least_vector, cast, computable, flat, known
+from porters.pytorch.registry import Context, Dim, Size, translates
 
 Axes = int | Sequence[int] | None
 
 
-def reduced(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool, **attributes: Any) -> ir.Value:
-    """Emit a Reduce operator; a scalar is its own reduction."""
-    if c.rank(x) == 0:
-        return x
-    return c.op(op_type, x, c.axes(x, axes), keepdims=int(keep), **attributes)
+def reduced(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
+    """Emit a Reduce operator over ``axes`` (none named: all of them); a scalar is reduced as a vector of one."""
+    data = at_least_vector(c, x)
+    over = c.axes(data, axes)
+    sizes = [
+        1 if axis in over else size
+        for axis, size in enumerate(c.sizes_of(data))
+        if axis not in over or (keep and c.rank(x))
+    ]
+    if op_type == "ReduceMean" and 0 in [c.sizes_of(data)[axis] for axis in over]:
+        # The mean of nothing; runtimes answer 0.
+        return known(c, c.op("Expand", c.const(float("nan"), x.dtype), c.vector(sizes)), sizes)
+    keepdims = int(keep and c.rank(x) > 0)
+    return known(c, c.op(op_type, data, over, keepdims=keepdims), sizes)
 
 
 @translates("aten.sum")
 def sum_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
     """ReduceSum in the dtype of the result."""
-    return reduced(c, "ReduceSum", c.cast(x, c.dtype), axes, keep)
+    return reduced(c, "ReduceSum", cast(c, x, c.dtype), axes, keep)
 
 
 @translates("aten.mean")
 def mean(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
     """ReduceMean."""
-    return reduced(c, "ReduceMean", c.cast(x, c.dtype), axes, keep)
+    return reduced(c, "ReduceMean", cast(c, x, c.dtype), axes, keep)
+
+
+@translates("aten.nansum")
+def nansum(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
+    """ReduceSum with zeros for NaN."""
+    data = cast(c, x, c.dtype)
+    if data.dtype in dtypes.FLOATS:
+        data = known(c, c.op("Where", c.op("IsNaN", data), c.const(0, c.dtype), data), c.sizes_of(x))
+    return reduced(c, "ReduceSum", data, axes, keep)
 
 
 @translates("aten.prod")
 def prod(c: Context, x: ir.Value, axis: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
-    """ReduceProd."""
-    return reduced(c, "ReduceProd", c.cast(x, c.dtype), axis, keep)
+    """ReduceProd in the dtype of the result."""
+    return reduced(c, "ReduceProd", cast(c, x, c.dtype), axis, keep)
+
+
+# -- extrema ------------------------------------------------------------------------------------------------------
+
+
+def _extremum(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
+    data = computable(c, x, ir.DataType.BOOL)
+    result = reduced(c, op_type, data, axes, keep)
+    return cast(c, result, x.dtype) if x.dtype is not None else result
 
 
 @translates("aten.amax")
 def amax(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False) -> ir.Value:
     """ReduceMax."""
-    return reduced(c, "ReduceMax", x, axes, keep)
+    return _extremum(c, "ReduceMax", x, axes, keep)
 
 
 @translates("aten.amin")
 def amin(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False) -> ir.Value:
     """ReduceMin."""
-    return reduced(c, "ReduceMin", x, axes, keep)
+    return _extremum(c, "ReduceMin", x, axes, keep)
+
+
+@translates("aten.aminmax")
+def aminmax(c: Context, x: ir.Value, *, dim: int | None = None, keepdim: bool = False) -> tuple[ir.Value, ir.Value]:
+    """ReduceMin and ReduceMax."""
+    return _extremum(c, "ReduceMin", x, dim, keepdim), _extremum(c, "ReduceMax", x, dim, keepdim)
 
 
 @translates("aten.max.default")
 def max_all(c: Context, x: ir.Value) -> ir.Value:
     """The largest element."""
-    return reduced(c, "ReduceMax", x, None, keep=False)
+    return _extremum(c, "ReduceMax", x, None, keep=False)
 
 
 @translates("aten.min.default")
 def min_all(c: Context, x: ir.Value) -> ir.Value:
     """The smallest element."""
-    return reduced(c, "ReduceMin", x, None, keep=False)
+    return _extremum(c, "ReduceMin", x, None, keep=False)
 
 
 @translates("aten.max.dim")
 def max_dim(c: Context, x: ir.Value, axis: int, keep: bool = False) -> tuple[ir.Value, ir.Value]:
     """Largest elements and where they stand."""
-    return reduced(c, "ReduceMax", x, axis, keep), c.op("ArgMax", x, axis=c.axis(x, axis), keepdims=int(keep))
+    return _extremum(c, "ReduceMax", x, axis, keep), _found(c, "ArgMax", x, axis, keep)
 
 
 @translates("aten.min.dim")
 def min_dim(c: Context, x: ir.Value, axis: int, keep: bool = False) -> tuple[ir.Value, ir.Value]:
     """Smallest elements and where they stand."""
-    return reduced(c, "ReduceMin", x, axis, keep), c.op("ArgMin", x, axis=c.axis(x, axis), keepdims=int(keep))
+    return _extremum(c, "ReduceMin", x, axis, keep), _found(c, "ArgMin", x, axis, keep)
 
 
 @translates("aten.argmax")
 def argmax(c: Context, x: ir.Value, axis: int | None = None, keep: bool = False) -> ir.Value:
     """ArgMax; over everything on the flattened tensor."""
-    return _arg(c, "ArgMax", x, axis, keep)
+    return _found(c, "ArgMax", x, axis, keep)
 
 
 @translates("aten.argmin")
 def argmin(c: Context, x: ir.Value, axis: int | None = None, keep: bool = False) -> ir.Value:
-    """ArgMin."""
-    return _arg(c, "ArgMin", x, axis, keep)
+    """ArgMin; over everything on the flattened tensor."""
+    return _found(c, "ArgMin", x, axis, keep)
 
 
-def _arg(c: Context, op_type: str, x: ir.Value, axis: int | None, keep: bool) -> ir.Value:
-    if axis is None:
-        flat = c.op("Reshape", x, [-1])
-        found = c.op(op_type, flat, axis=0, keepdims=0)
-        return c.op("Reshape", found, [1] * c.rank(x)) if keep else found
-    return c.op(op_type, x, axis=c.axis(x, axis), keepdims=int(keep))
+def _found(c: Context, op_type: str, x: ir.Value, axis: int | None, keep: bool) -> ir.Value:
+    data = computable(c, x, ir.DataType.BOOL)
+    if axis is None or c.rank(x) == 0:
+        place = c.op(op_type, flat(c, data), axis=0, keepdims=0)
+        return c.op("Reshape", place, [1] * c.rank(x)) if keep and c.rank(x) else place
+    return c.op(op_type, data, axis=c.axis(x, axis), keepdims=int(keep))
+
+
+# -- logic --------------------------------------------------------------------------------------------------------
 
 
 @translates("aten.any")
 def any_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False) -> ir.Value:
-    """ReduceMax over booleans (as bytes: runtimes do not reduce bool)."""
+    """ReduceMax over booleans."""
     return _boolean(c, "ReduceMax", x, axes, keep)
 
 
@@ -106,75 +144,106 @@ def all_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False) -> ir.V
 
 
 def _boolean(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
-    whole = c.cast(c.cast(x, ir.DataType.BOOL), ir.DataType.INT32)
-    c.symbols.remember(whole, c.sizes_of(x))
+    # As integers: runtimes do not reduce booleans.
+    whole = cast(c, cast(c, x, ir.DataType.BOOL), ir.DataType.INT32)
     return c.cast(reduced(c, op_type, whole, axes, keep), ir.DataType.BOOL)
 
 
-@translates("aten.logsumexp")
+@translates("aten.count_nonzero")
+def count_nonzero(c: Context, x: ir.Value, axes: Axes = None) -> ir.Value:
+    """The sum of what is not zero, as ones."""
+    ones = cast(c, cast(c, x, ir.DataType.BOOL), ir.DataType.INT64)
+    return reduced(c, "ReduceSum", ones, axes, keep=False)
+
+
+# -- norms --------------------------------------------------------------------------------------------------------
+
+
+@translates("aten.logsumexp", "aten.special_logsumexp")
 def logsumexp(c: Context, x: ir.Value, axes: Axes, keep: bool = False) -> ir.Value:
     """ReduceLogSumExp."""
-    return reduced(c, "ReduceLogSumExp", c.cast(x, c.dtype), axes, keep)
+    return reduced(c, "ReduceLogSumExp", cast(c, x, c.dtype), axes, keep)
 
 
 @translates("aten.norm", "aten.linalg_vector_norm")
 def norm(c: Context, x: ir.Value, order: Any = 2, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
     """L1 and L2 norms as their own operators; others by their definition."""
-    order = 2 if order is None else order
-    x = c.cast(x, c.dtype)
+    return p_norm(c, cast(c, x, c.dtype), 2 if order is None else order, axes, keep)
+
+
+def p_norm(c: Context, x: ir.Value, order: float, axes: Axes, keep: bool) -> ir.Value:
+    """Return the p-norm of ``x`` over ``axes``."""
     if order == 2:
         return reduced(c, "ReduceL2", x, axes, keep)
     if order == 1:
         return reduced(c, "ReduceL1", x, axes, keep)
-    size = c.op("Abs", x)
-    c.symbols.remember(size, c.sizes_of(x))
+    size = alike(c, "Abs", x)
     if order in (float("inf"), float("-inf")):
         return reduced(c, "ReduceMax" if order > 0 else "ReduceMin", size, axes, keep)
     if order == 0:
-        counted = c.cast(c.op("Greater", size, 0), c.dtype)
-        c.symbols.remember(counted, c.sizes_of(x))
-        return reduced(c, "ReduceSum", counted, axes, keep)
-    powers = c.op("Pow", size, float(order))
-    c.symbols.remember(powers, c.sizes_of(x))
-    return c.op("Pow", reduced(c, "ReduceSum", powers, axes, keep), 1.0 / order)
+        present = cast(c, alike(c, "Greater", size, 0.0), x.dtype or c.dtype)
+        return reduced(c, "ReduceSum", present, axes, keep)
+    return c.op("Pow", reduced(c, "ReduceSum", alike(c, "Pow", size, float(order)), axes, keep), 1.0 / order)
 
 
-@translates("aten.var.correction", "aten.var.dim", "aten.var.default")
-def var(c: Context, x: ir.Value, axes: Any = None, *rest: Any, correction: Any = 1, keepdim: bool = False) -> ir.Value:
-    """Mean squared deviation times n / (n - correction); two passes, as torch does it."""
-    if isinstance(axes, bool):  # var(unbiased)
-        axes, rest = None, (axes, False)
-    if rest:  # var(dim, unbiased, keepdim)
-        correction = int(rest[0])
-        keepdim = bool(rest[1]) if len(rest) > 1 else keepdim
-    return variance(c, x, axes, 1 if correction is None else correction, keepdim)
+# -- variances ----------------------------------------------------------------------------------------------------
 
 
-def variance(c: Context, x: ir.Value, axes: Any, correction: float, keep: bool) -> ir.Value:
-    """Return the variance over ``axes`` with ``correction`` degrees of freedom taken off."""
-    centred = c.op("Sub", x, reduced(c, "ReduceMean", x, axes, keep=True))
-    squares = c.op("Mul", centred, centred)
-    c.symbols.remember(squares, c.sizes_of(x))
-    spread = reduced(c, "ReduceMean", squares, axes, keep)
-    if correction == 0:
-        return spread
-    sizes = [c.sizes_of(x)[axis] for axis in c.axes(x, axes)]
-    if any(isinstance(size, Dim) for size in sizes):
-        raise NotImplementedError("an unbiased variance over a symbolic extent")
-    count = 1
-    for size in sizes:
-        count *= int(size)  # type: ignore[arg-type]
-    return c.op("Mul", spread, count / (count - correction) if count > correction else float("inf"))
+@translates("aten.var")
+def var(c: Context, x: ir.Value, *args: Any, **options: Any) -> ir.Value:
+    """Sum of squared deviations over n - correction; two passes, as torch does it."""
+    return variance(c, x, *_deviation_arguments(*args, **options))
 
 
-@translates("aten.std.correction", "aten.std.dim", "aten.std.default")
-def std(c: Context, x: ir.Value, *args: Any, **kwargs: Any) -> ir.Value:
+@translates("aten.std")
+def std(c: Context, x: ir.Value, *args: Any, **options: Any) -> ir.Value:
     """Square root of the variance."""
-    return c.op("Sqrt", var(c, x, *args, **kwargs))
+    return c.op("Sqrt", variance(c, x, *_deviation_arguments(*args, **options)))
 
 
-@translates("aten.var_mean.correction")
-def var_mean(c: Context, x: ir.Value, axes: Any = None, *, correction: Any = 1, keepdim: bool = False) -> Any:
+@translates("aten.var_mean")
+def var_mean(c: Context, x: ir.Value, *args: Any, **options: Any) -> tuple[ir.Value, ir.Value]:
     """Variance and mean."""
-    spread = variance(c, x, axes, 1 if correction is None else correction, keepdim)
-    return spread, reduced(c, "ReduceMean", x, axes, keepdim)
+    axes, correction, keep = _deviation_arguments(*args, **options)
+    return variance(c, x, axes, correction, keep), reduced(c, "ReduceMean", x, axes, keep)
+
+
+@translates("aten.std_mean")
+def std_mean(c: Context, x: ir.Value, *args: Any, **options: Any) -> tuple[ir.Value, ir.Value]:
+    """Standard deviation and mean."""
+    axes, correction, keep = _deviation_arguments(*args, **options)
+    return c.op("Sqrt", variance(c, x, axes, correction, keep)), reduced(c, "ReduceMean", x, axes, keep)
+
+
+def _deviation_arguments(
+    axes: Any = None, unbiased: Any = None, keepdim: bool = False, *, correction: Any = None
+) -> tuple[Axes, float, bool]:
+    """Return (axes, correction, keep) for the three ways in which torch spells them."""
+    if isinstance(axes, bool):  # var(unbiased)
+        axes, unbiased = None, axes
+    if unbiased is not None:
+        correction = int(unbiased)
+    return axes, 1 if correction is None else correction, keepdim
+
+
+def variance(c: Context, x: ir.Value, axes: Axes, correction: float, keep: bool) -> ir.Value:
+    """Return the variance over ``axes`` with ``correction`` degrees of freedom taken off."""
+    centre = reduced(c, "ReduceMean", x, axes, keep=True)
+    centred = alike(c, "Sub", x, centre)
+    squares = alike(c, "Mul", centred, centred)
+    if correction == 0:
+        return reduced(c, "ReduceMean", squares, axes, keep)
+    sizes = c.sizes_of(x)
+    freedom = _freedom(c, [sizes[axis] for axis in c.axes(x, axes)] if sizes else [], correction)
+    return c.op("Div", reduced(c, "ReduceSum", squares, axes, keep), freedom)
+
+
+def _freedom(c: Context, sizes: Sequence[Size], correction: float) -> ir.Value:
+    """Return max(n - correction, 0), n the product of ``sizes``."""
+    expression: Any = 1
+    for size in sizes:
+        expression = expression * (size.expression if isinstance(size, Dim) else size)
+    if isinstance(expression, int):
+        return c.const(max(expression - correction, 0), c.dtype)
+    counted = c.cast(c.symbols.scalar(expression), c.dtype)
+    return c.op("Max", c.op("Sub", counted, float(correction)), 0.0)

@@ -5,12 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
+from porters.pytorch.ops.shared import (
+    END,
+    SMALL_INTEGERS,
+    at_least_vector,
+    cast,
+    flat,
+    known,
+    permuted,
+    static,
+    static_sizes,
+)
 from porters.pytorch.registry import Context, Dim, Size, translates
-
-# ONNX's spelling of "to the end".
-END = (1 << 63) - 1
 
 
 @translates("aten.view", "aten.reshape", "aten._unsafe_view", "aten.flatten", "aten.unflatten", "aten._reshape_alias",
@@ -22,17 +31,18 @@ def reshape(c: Context, x: ir.Value, *args: Any) -> ir.Value:
     return c.reshape(x, c.shape)
 
 
-@translates("aten.unsqueeze")
+@translates("aten.unsqueeze", "aten.unsqueeze_copy")
 def unsqueeze(c: Context, x: ir.Value, axis: int) -> ir.Value:
     """Unsqueeze."""
     return c.op("Unsqueeze", x, [axis % (c.rank(x) + 1)])
 
 
-@translates("aten.squeeze")
+@translates("aten.squeeze", "aten.squeeze_copy")
 def squeeze(c: Context, x: ir.Value, axes: int | Sequence[int] | None = None) -> ir.Value:
-    """Squeeze the axes that have size one; others stay, as in torch."""
+    """Squeeze the axes that have size one; others stay, as in torch, and all do where none is named in a list."""
     sizes = c.sizes_of(x)
-    chosen = [axis for axis in c.axes(x, axes) if sizes and sizes[axis] == 1]
+    named = list(range(len(sizes))) if axes is None else [axes] if isinstance(axes, int) else list(axes)
+    chosen = [c.axis(x, axis) for axis in named if sizes and sizes[axis] == 1]
     return c.op("Squeeze", x, chosen) if chosen else x
 
 
@@ -44,23 +54,25 @@ def transpose(c: Context, x: ir.Value, first: int, second: int) -> ir.Value:
     order = list(range(c.rank(x)))
     a, b = c.axis(x, first), c.axis(x, second)
     order[a], order[b] = order[b], order[a]
-    return _permute(c, x, order)
+    return permuted(c, x, order)
 
 
 @translates("aten.permute", "aten.permute_copy")
 def permute(c: Context, x: ir.Value, order: Sequence[int]) -> ir.Value:
     """Transpose."""
-    return _permute(c, x, [c.axis(x, axis) for axis in order])
+    return permuted(c, x, [c.axis(x, axis) for axis in order])
 
 
-def _permute(c: Context, x: ir.Value, order: Sequence[int]) -> ir.Value:
-    return x if list(order) == list(range(len(order))) else c.op("Transpose", x, perm=list(order))
-
-
-@translates("aten.t", "aten.numpy_T", "aten.mT", "aten.adjoint")
+@translates("aten.t", "aten.mT", "aten.mH", "aten.adjoint", "aten.t_copy")
 def t(c: Context, x: ir.Value) -> ir.Value:
-    """Transpose of a matrix."""
-    return x if c.rank(x) < 2 else _permute(c, x, [*range(c.rank(x) - 2), c.rank(x) - 1, c.rank(x) - 2])
+    """Transpose of a matrix, or of the last two axes."""
+    return x if c.rank(x) < 2 else permuted(c, x, [*range(c.rank(x) - 2), c.rank(x) - 1, c.rank(x) - 2])
+
+
+@translates("aten.numpy_T", "aten.matrix_H")
+def numpy_transpose(c: Context, x: ir.Value) -> ir.Value:
+    """Transpose of every axis."""
+    return permuted(c, x, list(range(c.rank(x)))[::-1])
 
 
 @translates("aten.movedim", "aten.moveaxis")
@@ -71,7 +83,7 @@ def movedim(c: Context, x: ir.Value, source: Any, destination: Any) -> ir.Value:
     for have, want in zip(sources, targets, strict=True):
         order[want] = have
     rest = iter(axis for axis in range(c.rank(x)) if axis not in sources)
-    return _permute(c, x, [next(rest) if axis is None else axis for axis in order])
+    return permuted(c, x, [next(rest) if axis is None else axis for axis in order])
 
 
 @translates("aten.expand", "aten.broadcast_to", "aten.expand_as", "aten.expand_copy")
@@ -80,7 +92,7 @@ def expand(c: Context, x: ir.Value, *_: Any, **__: Any) -> ir.Value:
     if c.sizes_of(x) == c.shape:
         return x
     # Axes that keep their size are 1 here: Expand broadcasts both ways, and so no size has to be computed for them.
-    padded: list[Size] = [1] * (len(c.shape) - c.rank(x)) + c.sizes_of(x)
+    padded: list[Size] = [*[1] * (len(c.shape) - c.rank(x)), *c.sizes_of(x)]
     target = [1 if have == want else want for have, want in zip(padded, c.shape, strict=True)]
     return c.op("Expand", x, c.vector(target))
 
@@ -88,24 +100,28 @@ def expand(c: Context, x: ir.Value, *_: Any, **__: Any) -> ir.Value:
 @translates("aten.repeat")
 def repeat(c: Context, x: ir.Value, counts: Sequence[Size]) -> ir.Value:
     """Tile; axes are added in front where there are more counts than axes."""
-    extra = len(counts) - c.rank(x)
-    data = c.op("Unsqueeze", x, list(range(extra))) if extra else x
-    return data if all(count == 1 for count in counts) else c.op("Tile", data, c.vector(counts))
+    return _tiled(c, x, counts)
 
 
 @translates("aten.tile")
 def tile(c: Context, x: ir.Value, counts: Sequence[Size]) -> ir.Value:
     """Tile; counts are filled with ones in front."""
-    return repeat(c, x, [1] * (c.rank(x) - len(counts)) + list(counts))
+    return _tiled(c, x, [*[1] * (c.rank(x) - len(counts)), *counts])
+
+
+def _tiled(c: Context, x: ir.Value, counts: Sequence[Size]) -> ir.Value:
+    extra = len(counts) - c.rank(x)
+    data = c.op("Unsqueeze", x, list(range(extra))) if extra else x
+    return data if all(count == 1 for count in counts) else c.op("Tile", data, c.vector(counts))
 
 
 @translates("aten.repeat_interleave.self_int")
 def repeat_interleave(c: Context, x: ir.Value, count: Size, axis: int | None = None, **_: Any) -> ir.Value:
     """Each element ``count`` times: unsqueeze, expand, reshape."""
     if axis is None:
-        x, axis = c.op("Reshape", x, [-1]), 0
-        c.symbols.remember(x, [-1])
-    axis = axis % max(len(c.shape), 1)
+        x, axis = flat(c, at_least_vector(c, x)), 0
+    x = at_least_vector(c, x)
+    axis = axis % len(c.shape)
     wide = c.op("Unsqueeze", x, [axis + 1])
     ones: list[Size] = [1] * (len(c.shape) + 1)
     ones[axis + 1] = count
@@ -146,16 +162,22 @@ def slice_(
     return c.op("Slice", x, c.vector([start or 0]), c.vector([stop]), [axis], [step])
 
 
-@translates("aten.narrow")
-def narrow(c: Context, x: ir.Value, axis: int, start: Size, length: Size) -> ir.Value:
+@translates("aten.narrow", "aten.narrow_copy")
+def narrow(c: Context, x: ir.Value, axis: int, start: Any, length: Size) -> ir.Value:
     """Slice from ``start``, ``length`` long."""
     if c.sizes_of(x) == c.shape:
         return x
-    begin = c.vector([start])
-    return c.op("Slice", x, begin, c.op("Add", begin, c.vector([length])), [c.axis(x, axis)])
+    begin = c.op("Reshape", start, [1]) if isinstance(start, ir.Value) else c.vector([start])
+    if isinstance(start, int) and start < 0 and isinstance(length, int):
+        end = c.vector([start + length or END])  # counted from the end, where 0 would be the beginning
+    elif isinstance(start, int) and isinstance(length, int):
+        end = c.vector([start + length])
+    else:
+        end = c.op("Add", begin, c.vector([length]))
+    return c.op("Slice", x, begin, end, [c.axis(x, axis)])
 
 
-@translates("aten.select")
+@translates("aten.select", "aten.select_copy")
 def select(c: Context, x: ir.Value, axis: int, index: Size) -> ir.Value:
     """Gather one index; the axis goes."""
     where = index.value if isinstance(index, Dim) else c.const(index, ir.DataType.INT64)
@@ -163,9 +185,11 @@ def select(c: Context, x: ir.Value, axis: int, index: Size) -> ir.Value:
 
 
 @translates("aten.split", "aten.split_with_sizes", "aten.chunk", "aten.unsafe_split", "aten.unsafe_chunk",
-            "aten.tensor_split")  # fmt: skip
-def split(c: Context, x: ir.Value, _: Any, axis: int = 0) -> tuple[ir.Value, ...]:
+            "aten.tensor_split", "aten.split_copy", "aten.split_with_sizes_copy")  # fmt: skip
+def split(c: Context, x: ir.Value, parts: Any, axis: int = 0) -> tuple[ir.Value, ...]:
     """Split into the sizes that torch worked out."""
+    if isinstance(parts, ir.Value):
+        raise NotImplementedError("a split at places that only the data knows")
     axis = c.axis(x, axis)
     sizes = [result[1][axis] for result in c.results]
     if len(sizes) == 1:
@@ -173,105 +197,102 @@ def split(c: Context, x: ir.Value, _: Any, axis: int = 0) -> tuple[ir.Value, ...
     return c.ops("Split", x, c.vector(sizes), outputs=len(sizes), axis=axis)
 
 
-@translates("aten.unbind")
+@translates("aten.unbind", "aten.unbind_copy")
 def unbind(c: Context, x: ir.Value, axis: int = 0) -> tuple[ir.Value, ...]:
     """Gather each index of the axis, which goes."""
     axis = c.axis(x, axis)
     return tuple(c.op("Gather", x, c.const(index, ir.DataType.INT64), axis=axis) for index in range(len(c.results)))
 
 
-_PAD_MODES = {"constant": "constant", "reflect": "reflect", "replicate": "edge", "circular": "wrap"}
+@translates("aten.as_strided", "aten.as_strided_copy")
+def as_strided(
+    c: Context, x: ir.Value, size: Sequence[Size], stride: Sequence[Size], offset: Size | None = None
+) -> ir.Value:
+    """A Gather of places in the flattened tensor, which is contiguous (the walker sees to that).
 
-
-@translates("aten.pad")
-def pad(c: Context, x: ir.Value, pads: Sequence[Size], mode: str = "constant", value: float | None = None) -> ir.Value:
-    """Pad; torch counts from the last axis, negative pads crop."""
-    if mode not in _PAD_MODES:
-        raise NotImplementedError(f"padding mode {mode}")
-    rank = c.rank(x)
-    begins: list[Size] = [0] * rank
-    ends: list[Size] = [0] * rank
-    for position in range(len(pads) // 2):
-        begins[rank - 1 - position] = pads[2 * position]
-        ends[rank - 1 - position] = pads[2 * position + 1]
-    if all(size == 0 for size in [*begins, *ends]):
-        return x
-    filler = c.scalar(value or 0, c.dtype) if mode == "constant" else None
-    return c.op("Pad", x, c.vector([*begins, *ends]), filler, mode=_PAD_MODES[mode])
-
-
-@translates("aten.constant_pad_nd")
-def constant_pad(c: Context, x: ir.Value, pads: Sequence[Size], value: float = 0) -> ir.Value:
-    """Pad with a constant."""
-    return pad(c, x, pads, "constant", value)
-
-
-@translates("aten.reflection_pad1d", "aten.reflection_pad2d", "aten.reflection_pad3d")
-def reflection_pad(c: Context, x: ir.Value, pads: Sequence[Size]) -> ir.Value:
-    """Pad by reflection."""
-    return pad(c, x, pads, "reflect")
-
-
-@translates("aten.replication_pad1d", "aten.replication_pad2d", "aten.replication_pad3d")
-def replication_pad(c: Context, x: ir.Value, pads: Sequence[Size]) -> ir.Value:
-    """Pad by repeating the edge."""
-    return pad(c, x, pads, "replicate")
+    The first axis may be of symbolic size if it strides over whole rows of the tensor's own first axis.
+    """
+    sizes = c.sizes_of(x)
+    lead = 1 if sizes and isinstance(sizes[0], Dim) else 0
+    inner = static_sizes(sizes[lead:], "as_strided")
+    extent = int(np.prod(inner))
+    if lead and (size[0] != sizes[0] or stride[0] != extent or offset):
+        raise NotImplementedError("as_strided over an axis of symbolic size")
+    places = np.asarray(static(offset or 0, "as_strided"))
+    for count, step in zip(size[lead:], stride[lead:], strict=True):
+        places = places[..., None] + np.arange(static(count, "as_strided")) * static(step, "as_strided")
+    if places.size and places.max() >= extent:
+        raise NotImplementedError("as_strided beyond the end of the tensor")
+    rows = c.reshape(x, [*sizes[:lead], extent])
+    return c.op("Gather", rows, c.const(places, ir.DataType.INT64), axis=lead)
 
 
 @translates("aten.roll")
 def roll(c: Context, x: ir.Value, shifts: Any, axes: Any = ()) -> ir.Value:
     """Two slices swapped, for each axis."""
-    amounts = [shifts] if isinstance(shifts, int) else list(shifts)
+    amounts = [shifts] if isinstance(shifts, (int, Dim)) else list(shifts)
+    if c.rank(x) == 0:
+        return x
     if axes in ((), []):
-        flat = c.op("Reshape", x, [-1])
-        return c.reshape(_roll(c, flat, amounts[0], 0, None), c.shape)
+        vector = flat(c, x)
+        return c.reshape(_rolled(c, vector, amounts[0], 0), c.shape)
     result = x
     for amount, axis in zip(amounts, [axes] if isinstance(axes, int) else axes, strict=True):
-        size = c.sizes_of(x)[c.axis(x, axis)]
-        result = _roll(c, result, amount, c.axis(x, axis), size if isinstance(size, int) else None)
+        result = _rolled(c, result, amount, c.axis(x, axis))
     return result
 
 
-def _roll(c: Context, x: ir.Value, amount: Any, axis: int, size: int | None) -> ir.Value:
-    if not isinstance(amount, int):
-        raise NotImplementedError("a roll by a size that is not known")
-    amount = amount % size if size else amount
-    if amount == 0:
-        return x
-    # Negative bounds count from the end: this needs no size.
-    tail = c.op("Slice", x, [-amount], [END], [axis])
-    head = c.op("Slice", x, [0], [-amount], [axis])
-    return c.op("Concat", tail, head, axis=axis)
+def _rolled(c: Context, x: ir.Value, amount: Size, axis: int) -> ir.Value:
+    size = c.sizes_of(x)[axis]
+    if isinstance(amount, int) and isinstance(size, int):
+        amount = amount % size if size else 0
+        if amount == 0:
+            return x
+        cut = c.vector([size - amount])
+    else:
+        rest = c.op("Mod", c.vector([amount]), c.vector([size]))
+        cut = c.op("Sub", c.vector([size]), rest)
+    tail, head = c.op("Slice", x, cut, [END], [axis]), c.op("Slice", x, [0], cut, [axis])
+    return known(c, c.op("Concat", tail, head, axis=axis), c.sizes_of(x))
 
 
 @translates("aten.flip")
 def flip(c: Context, x: ir.Value, axes: Sequence[int]) -> ir.Value:
     """Slice with step -1."""
-    chosen = c.axes(x, axes)
+    chosen = [c.axis(x, axis) for axis in axes]
+    if not chosen or c.rank(x) == 0:
+        return x
     return c.op("Slice", x, [-1] * len(chosen), [-END] * len(chosen), chosen, [-1] * len(chosen))
 
 
 @translates("aten.tril")
 def tril(c: Context, x: ir.Value, diagonal: int = 0) -> ir.Value:
     """Trilu, lower."""
-    return c.op("Trilu", x, c.const(diagonal, ir.DataType.INT64), upper=0)
+    return _triangle(c, x, diagonal, upper=0)
 
 
 @translates("aten.triu")
 def triu(c: Context, x: ir.Value, diagonal: int = 0) -> ir.Value:
     """Trilu, upper."""
-    return c.op("Trilu", x, c.const(diagonal, ir.DataType.INT64), upper=1)
+    return _triangle(c, x, diagonal, upper=1)
 
 
-@translates("aten.unfold")
+def _triangle(c: Context, x: ir.Value, diagonal: int, upper: int) -> ir.Value:
+    # ONNX Runtime has no Trilu for the narrow integers.
+    data = cast(c, x, ir.DataType.INT64) if x.dtype in SMALL_INTEGERS or x.dtype == ir.DataType.INT32 else x
+    return c.cast(c.op("Trilu", data, c.const(diagonal, ir.DataType.INT64), upper=upper), c.dtype)
+
+
+@translates("aten.unfold", "aten.unfold_copy")
 def unfold(c: Context, x: ir.Value, axis: int, size: int, step: int) -> ir.Value:
     """Windows along an axis: Gather with a table of indices, the window last."""
+    data = at_least_vector(c, x)
+    if c.rank(x) == 0:
+        return c.op("Slice", data, [0], [size], [0])
     axis = c.axis(x, axis)
-    count = c.shape[axis]
-    if isinstance(count, Dim):
-        raise NotImplementedError("unfold of a symbolic extent")
+    count = static(c.shape[axis], "unfold")
     table = [[start * step + offset for offset in range(size)] for start in range(count)]
     gathered = c.op("Gather", x, c.const(table, ir.DataType.INT64), axis=axis)
     rank = c.rank(x) + 1
     order = [i for i in range(rank) if i != axis + 1] + [axis + 1]
-    return c.op("Transpose", gathered, perm=order)
+    return permuted(c, known(c, gathered, [-1] * rank), order)

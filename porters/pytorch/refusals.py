@@ -1,0 +1,42 @@
+"""What no translator can see from its arguments and would get wrong: complex numbers, strides, some sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from porters.pytorch.registry import Context, Dim
+
+if TYPE_CHECKING:
+    import torch
+
+# A size that stands for every large one where the sign of an expression is asked for.
+LARGE_SIZE = 1_000_003
+
+
+def refuse(node: torch.fx.Node, context: Context, arguments: Iterable[Any]) -> None:
+    """Refuse what no translator can see from its arguments.
+
+    Raises:
+        NotImplementedError: Saying what it is.
+    """
+    if any(result is not None and "COMPLEX" in result[0].name for result in context.results):
+        raise NotImplementedError("complex numbers")
+    if str(node.target).startswith("aten.as_strided"):
+        fake = node.args[0].meta["val"]
+        if not fake.is_contiguous() or fake.storage_offset() != 0:
+            raise NotImplementedError("as_strided on a view")
+    sizes = [size for result in context.results if result is not None for size in result[1]]
+    for size in [*sizes, *arguments]:
+        if isinstance(size, Dim) and _divides_negative(size.expression):
+            raise NotImplementedError("a size that divides a negative number")
+
+
+def _divides_negative(expression: Any) -> bool:
+    """Say whether a size rounds a negative quotient down (``-(-n // 2)``), where ONNX rounds towards zero."""
+    if type(expression).__name__ in ("FloorDiv", "CleanDiv"):
+        # Sizes so large that no constant of a model outweighs them: ``n - 3`` is a size there, ``-n`` is not.
+        large = dict.fromkeys(expression.free_symbols, LARGE_SIZE)
+        if expression.args[0].subs(large).is_negative:
+            return True
+    return any(_divides_negative(part) for part in expression.args)

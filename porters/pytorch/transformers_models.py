@@ -1,0 +1,118 @@
+"""``transformers:``: a model directory with its weights, or an architecture with seeded ones."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+from porters.pytorch import checkpoints
+from porters.pytorch.original import TorchOriginal
+from porters.pytorch.sources import IMAGE_SIZE, failed, finish, need, seeded, unknown
+from porters.source import SourceOptions
+from zoo.errors import UserError
+from zoo.inputs import InputSpec
+
+
+def open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
+    """Return the original for a model directory or an architecture of transformers.
+
+    Raises:
+        UserError: If there is no such architecture, or the directory does not hold the whole of a model.
+    """
+    transformers = need("transformers", "text")
+    directory = Path(rest).expanduser()
+    if directory.is_dir():
+        model, checkpoint = _directory(transformers, directory)
+        reference, name = f"transformers:{directory.resolve()}", directory.name
+    else:
+        model = _architecture(transformers, rest, options.seed)
+        checkpoint, reference, name = None, f"transformers:{rest}", rest
+    return finish(
+        model,
+        reference,
+        name.lower(),
+        _task(type(model).__name__),
+        transformers_inputs(model),
+        options,
+        packages=("torch", "transformers"),
+        checkpoint=checkpoint,
+    )
+
+
+def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]:
+    file = directory / "config.json"
+    if not file.is_file():
+        raise UserError("the directory holds no config.json", place=str(directory), hint="give a model directory")
+    try:
+        names = json.loads(file.read_text()).get("architectures") or []
+        kind = getattr(transformers, names[0], None) if names else transformers.AutoModel
+    except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+        raise UserError("the configuration cannot be read", place=str(file), got=str(error)) from error
+    if kind is None:
+        raise UserError("transformers has no such architecture", place=str(file), got=names[0])
+    shards = sorted(directory.glob("*.safetensors"))
+    if not shards:
+        raise UserError("the directory holds no safetensors", place=str(directory), expected="model.safetensors")
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        model, report = kind.from_pretrained(
+            str(directory), local_files_only=True, use_safetensors=True, output_loading_info=True
+        )
+    except Exception as error:
+        raise failed("transformers cannot load the directory", str(directory), error) from error
+    if report["missing_keys"]:
+        # transformers would draw these at random and only warn.
+        raise UserError(
+            "the checkpoint does not fit the model",
+            place=str(directory),
+            expected=f"weights for the whole of {kind.__name__}",
+            got="missing: " + ", ".join(sorted(report["missing_keys"])[:8]),
+            hint="give the checkpoint of this architecture",
+        )
+    return model.float(), {"kind": "file", "files": [checkpoints.describe(shard) for shard in shards]}
+
+
+def _architecture(transformers: Any, name: str, seed: int) -> Any:
+    kind: Any = getattr(transformers, name, None)
+    config = getattr(kind, "config_class", None)
+    if kind is None or config is None:
+        known = [item for item in dir(transformers) if item.endswith(("Model", "LMHeadModel")) or "For" in item]
+        raise unknown("transformers architecture", name, known)
+    return seeded(lambda: kind(config()), seed)
+
+
+def transformers_inputs(model: Any, length: int = 16) -> list[InputSpec]:
+    """Return the signature of a transformers model from its main input and its configuration."""
+    config = model.config.get_text_config() if hasattr(model.config, "get_text_config") else model.config
+    parameters = inspect.signature(model.forward).parameters
+    if "pixel_values" in parameters:
+        size = getattr(model.config, "image_size", None) or IMAGE_SIZE
+        size = size[0] if isinstance(size, (list, tuple)) else size
+        channels = getattr(model.config, "num_channels", 3)
+        return [InputSpec("pixel_values", "float32", ("batch", channels, size, size), "image")]
+    shape: tuple[int | str, ...] = ("batch", "sequence")
+    sizes = {"sequence": length}
+    vocabulary = int(getattr(config, "vocab_size", 2))
+    specs = [InputSpec("input_ids", "int64", shape, "tokens", high=vocabulary, sizes=sizes)]
+    if "attention_mask" in parameters:
+        specs.append(InputSpec("attention_mask", "int64", shape, "mask", sizes=sizes))
+    if "token_type_ids" in parameters and getattr(config, "type_vocab_size", None):
+        high = int(config.type_vocab_size)
+        specs.append(InputSpec("token_type_ids", "int64", shape, "segments", high=high, sizes=sizes))
+    return specs
+
+
+def _task(kind: str) -> str:
+    for ending, task in (
+        ("ForQuestionAnswering", "question-answering"),
+        ("ForSequenceClassification", "text-classification"),
+        ("ForImageClassification", "image-classification"),
+        ("ForMaskedLM", "fill-mask"),
+        ("LMHeadModel", "language-modelling"),
+        ("ForCausalLM", "language-modelling"),
+    ):
+        if kind.endswith(ending):
+            return task
+    return "feature-extraction"

@@ -1,0 +1,1 @@
+"""TensorFlow to ONNX: one small function for each operation, and recognisers of composites."""

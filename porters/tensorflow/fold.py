@@ -1,0 +1,61 @@
+"""Constant propagation: operations on constants alone are computed by TensorFlow and become constants."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+
+from porters.tensorflow.node import CONST, INPUT, WEIGHT, FlatGraph, Node
+
+# A folded result above this size would bloat the graph for no gain.
+LARGEST = 1 << 24
+
+
+def fold(graph: FlatGraph) -> None:
+    """Turn every node whose inputs are all constants into a constant, in place."""
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device("/CPU:0"):
+        for node in graph.nodes:
+            if _foldable(node):
+                _replace(node, _evaluate(node))
+
+
+def _foldable(node: Node) -> bool:
+    if node.op in (CONST, INPUT, WEIGHT) or node.dtypes in ([], [None]) or not node.source.outputs:
+        return False
+    if any(edge.node.constant is None for edge in node.inputs) or node.source.op_def.is_stateful:
+        return False
+    return len(node.shapes) == 1 and node.dtypes[0] is not None and _size(node) <= LARGEST
+
+
+def _size(node: Node) -> int:
+    shape = node.shapes[0]
+    return 0 if shape is None or None in shape else int(np.prod([dim or 0 for dim in shape], dtype=np.int64))
+
+
+def _replace(node: Node, array: np.ndarray | None) -> None:
+    if array is not None:
+        node.op, node.payload, node.inputs = CONST, array, []
+        node.shapes = [array.shape]
+
+
+def _evaluate(node: Node) -> np.ndarray | None:
+    import tensorflow as tf
+
+    definition = node.source.op_def
+    function = getattr(tf.raw_ops, definition.name, None)
+    if function is None:
+        return None
+    arrays = [edge.node.constant for edge in node.inputs]
+    known = inspect.signature(function).parameters
+    arguments: dict[str, Any] = {attr.name: node.attr(attr.name) for attr in definition.attr if attr.name in known}
+    for arg in definition.input_arg:
+        if arg.number_attr or arg.type_list_attr:
+            count = node.attr(arg.number_attr) if arg.number_attr else len(node.attr(arg.type_list_attr))
+            arguments[arg.name], arrays = [tf.constant(item) for item in arrays[:count]], arrays[count:]
+        else:
+            arguments[arg.name], arrays = tf.constant(arrays[0]), arrays[1:]
+    return np.asarray(function(**arguments).numpy())

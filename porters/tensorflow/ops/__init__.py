@@ -1,0 +1,1 @@
+"""Translators by domain; every module in this folder is loaded and registers its functions."""

@@ -1,0 +1,26 @@
+"""Pooling over windows."""
+
+from __future__ import annotations
+
+from porters.tensorflow.context import Context
+from porters.tensorflow.node import Node
+from porters.tensorflow.registry import Untranslatable, translates
+from porters.tensorflow.tensor import Tensor
+from porters.tensorflow.window import Window
+
+
+@translates("MaxPool", "MaxPool3D", "AvgPool", "AvgPool3D")
+def pool(ctx: Context, node: Node, x: Tensor) -> Tensor:
+    """Translate a pooling; what lies in the padding is neither a maximum nor counted in a mean."""
+    window = Window.of(node)
+    sizes = [int(item) for item in node.attr("ksize")]
+    kernel = sizes[1:-1] if window.channels_last else sizes[2:]
+    if sizes[0] != 1 or (sizes[-1] if window.channels_last else sizes[1]) != 1:
+        raise Untranslatable("a pooling over the batch or the channels")
+    order, spatial = window.order(x.rank), window.spatial(x.shape)
+    shape = window.shape(x.shape[0], window.channels(x.shape), window.result(spatial, kernel))
+    attributes = window.attributes(spatial, kernel, dilated=False)
+    op_type = "MaxPool" if node.op.startswith("Max") else "AveragePool"
+    if op_type == "AveragePool":
+        attributes["count_include_pad"] = 0
+    return ctx.op(op_type, ctx.value(x, order), shape=shape, order=order, **attributes)

@@ -1,0 +1,161 @@
+"""The original: an untouched Keras model or ``tf.function``, run in its own precision and rebuilt in others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from porters.porter import Precision, PrecisionUnavailableError
+from porters.tensorflow.precision import eagerly, policy, rebuild
+from porters.tensorflow.signature import unique
+from porters.tensorflow.trace import Traced, tensor_specs, trace, traced_function
+from zoo.inputs import Feed, InputSpec
+
+
+@dataclass
+class TensorFlowOriginal:
+    """What both kinds of original share; see :class:`porters.porter.Original` for the attributes."""
+
+    name: str
+    inputs: Sequence[InputSpec]
+    outputs: Sequence[str]
+    versions: Mapping[str, str]
+    licence: str = ""
+    reference: str = ""
+    task: str = "feature-extraction"
+    checkpoint: Mapping[str, Any] = field(default_factory=lambda: {"kind": "live"})
+    details: Mapping[str, Any] = field(default_factory=dict)
+    framework: str = "tensorflow"
+
+    def trace(self, specs: Sequence[InputSpec]) -> Traced:
+        """Return the graph for the signature ``specs``."""
+        raise NotImplementedError
+
+    def parameters(self) -> dict[str, np.ndarray]:
+        """Return the variables by the names under which their contents are written."""
+        return {name: variable.numpy() for name, variable in self._variables().items()}
+
+    def _named_variables(self) -> Iterable[tuple[str, Any]]:
+        """Yield each ``tf.Variable`` with the name that its framework gives it, which need not be unique."""
+        raise NotImplementedError
+
+    def _variables(self) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        taken = {*(spec.name for spec in self.inputs), *self.outputs}
+        for name, variable in self._named_variables():
+            count = 0
+            while (unique := f"{name}.{count}" if count else name) in taken or unique in found:
+                count += 1
+            found[unique] = variable
+        return found
+
+    def _handles(self) -> dict[int, str]:
+        return {id(variable.handle): name for name, variable in self._variables().items()}
+
+
+@dataclass
+class KerasOriginal(TensorFlowOriginal):
+    """A Keras model; rebuilt models are kept."""
+
+    model: Any = None
+    _rebuilt: dict[str, Any] = field(default_factory=dict, repr=False)
+    _predicting: Any = field(default=None, repr=False)
+
+    def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
+        """Run the model on ``feed``; see :meth:`porters.porter.Original.run`."""
+        arrays = [feed[spec.name] for spec in self.inputs]
+        if precision == "float64":
+            arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
+        if precision == "own":
+            return self._named(self._predict(arrays))
+        if precision not in self._rebuilt:
+            self._rebuilt[precision] = rebuild(self.model, precision)
+        with policy(precision), eagerly():
+            outputs = self._named(self.call(arrays, self._rebuilt[precision]))
+        if precision == "float64":
+            return outputs
+        # Under the mixed policy the last layer answers in float16: its values, in the dtype that the model has.
+        return {n: array.astype(np.float32) if array.dtype == np.float16 else array for n, array in outputs.items()}
+
+    def _predict(self, arrays: list[np.ndarray]) -> Any:
+        """Run the model as Keras itself predicts with it: as a ``tf.function``."""
+        import tensorflow as tf
+
+        if self._predicting is None:
+            self._predicting = tf.function(self.call, autograph=False, reduce_retracing=True)
+        return self._predicting(arrays)
+
+    def trace(self, specs: Sequence[InputSpec]) -> Traced:
+        """Return the model's graph in inference."""
+        import keras
+
+        return trace(lambda *tensors: keras.tree.flatten(self.call(list(tensors))), specs, self._handles())
+
+    def _named_variables(self) -> Iterable[tuple[str, Any]]:
+        return ((variable.path, variable.value) for variable in self.model.variables)
+
+    def call(self, tensors: list[Any], model: Any = None) -> Any:
+        """Call the model (or another build of it) in inference, its inputs in the structure that it was built for."""
+        import keras
+
+        model = self.model if model is None else model
+        structure = getattr(model, "_inputs_struct", None)
+        if structure is not None:
+            return model(keras.tree.pack_sequence_as(structure, tensors), training=False)
+        return model(tensors if len(tensors) > 1 else tensors[0], training=False)
+
+    def names_of(self, result: Any) -> list[str]:
+        """Return names for the outputs of a model that has none: keys, else numbers."""
+        import keras
+
+        return _path_names([path for path, _ in keras.tree.flatten_with_path(result)])
+
+    def _named(self, result: Any) -> dict[str, np.ndarray]:
+        import keras
+
+        return dict(zip(self.outputs, (np.asarray(item) for item in keras.tree.flatten(result)), strict=True))
+
+
+@dataclass
+class FunctionOriginal(TensorFlowOriginal):
+    """A ``tf.function``."""
+
+    function: Any = None
+
+    def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
+        """Run the function on ``feed``; see :meth:`porters.porter.Original.run`."""
+        if precision != "own":
+            raise PrecisionUnavailableError(
+                f"a tf.function cannot be rebuilt in {precision}: its Python code, not a configuration, fixes its types"
+            )
+        import tensorflow as tf
+
+        result = self.function(*(tf.constant(feed[spec.name]) for spec in self.inputs))
+        return dict(zip(self.outputs, (item.numpy() for item in tf.nest.flatten(result)), strict=True))
+
+    def trace(self, specs: Sequence[InputSpec]) -> Traced:
+        """Return the function's graph."""
+        return traced_function(self._concrete(specs), self._handles())
+
+    def _named_variables(self) -> Iterable[tuple[str, Any]]:
+        return ((variable.name.removesuffix(":0"), variable) for variable in self._concrete(self.inputs).variables)
+
+    def output_names(self) -> list[str]:
+        """Return names for the outputs: keys of a mapping, else numbers."""
+        import tensorflow as tf
+
+        structure = self._concrete(self.inputs).structured_outputs
+        return _path_names(list(tf.__internal__.nest.yield_flat_paths(structure)))
+
+    def _concrete(self, specs: Sequence[InputSpec]) -> Any:
+        if not hasattr(self.function, "get_concrete_function"):
+            return self.function
+        return self.function.get_concrete_function(*tensor_specs(specs))
+
+
+def _path_names(paths: Sequence[Sequence[Any]]) -> list[str]:
+    named = [".".join(str(part) for part in path if isinstance(part, str)) for path in paths]
+    return unique([name or "output" for name in named]) if any(named) else [f"output_{at}" for at in range(len(paths))]

@@ -1,0 +1,178 @@
+"""TensorFlow sources: ``keras:NAME``, ``keras:FILE.keras``, and live Keras models and ``tf.function``s."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from porters.source import SourceOptions, with_inputs
+from porters.tensorflow import runtime, signature
+from porters.tensorflow.original import FunctionOriginal, KerasOriginal, TensorFlowOriginal
+from porters.tensorflow.precision import fresh_names
+from porters.tensorflow.recalibrate import BATCH, recalibrate
+from zoo.errors import UserError, nearest
+from zoo.inputs import InputSpec, sample
+
+# The sample that recalibrates is none of those on which a port is checked.
+RECALIBRATION_CASE = 2_000_003
+FILES = (".keras", ".h5")
+
+
+def open_reference(scheme: str, rest: str, options: SourceOptions) -> TensorFlowOriginal:
+    """Return the original for ``keras:NAME`` or ``keras:FILE.keras``.
+
+    Raises:
+        UserError: If TensorFlow is missing, the name is unknown, or a file cannot be used.
+    """
+    runtime.keras()
+    original = _saved(Path(rest), options) if rest.endswith(FILES) else _application(rest, options)
+    original.reference = f"{scheme}:{rest}"
+    return original
+
+
+def open_live(model: Any, options: SourceOptions) -> TensorFlowOriginal:
+    """Return the original for a live ``keras.Model`` or ``tf.function``.
+
+    Raises:
+        UserError: If its inputs are known neither from itself nor from ``options``.
+    """
+    keras = runtime.keras()
+    if not isinstance(model, keras.Model):
+        return _function(model, options)
+    if options.weights is not None:
+        checkpoint = _load_weights(model, options.weights)
+        return replace(_keras(model, options), checkpoint=checkpoint)
+    return _keras(model, options)
+
+
+# -- Keras -----------------------------------------------------------------------------------------------------------
+
+
+def _application(name: str, options: SourceOptions) -> KerasOriginal:
+    keras = runtime.keras()
+    known = [item for item in dir(keras.applications) if item[0].isupper()]
+    if name not in known:
+        raise UserError(
+            f"keras.applications has no model {name!r}",
+            expected="a name of keras.applications, or a .keras file",
+            got=name,
+            hint=f"did you mean {nearest(name, known)}?",
+        )
+    model = _seeded(getattr(keras.applications, name), options)
+    original = replace(_keras(model, options), name=name, task="image-classification", licence=runtime.licence("keras"))
+    if options.weights is not None:
+        original.checkpoint = _load_weights(model, options.weights)
+        return original
+    feed = sample(original.inputs, options.seed, RECALIBRATION_CASE, {"batch": BATCH})
+    recalibrated = recalibrate(model, [feed[spec.name] for spec in original.inputs])
+    original.checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated}
+    return original
+
+
+def _seeded(factory: Callable[..., Any], options: SourceOptions) -> Any:
+    """Build an application with seeded weights, for the image size that the user gave if there is one."""
+    import keras
+
+    shape = options.inputs[0].shape[1:] if len(options.inputs) == 1 else ()
+    sized = {"input_shape": tuple(shape)} if len(shape) == 3 and all(isinstance(dim, int) for dim in shape) else {}
+    before = random.getstate(), np.random.get_state()
+    try:
+        with fresh_names():
+            keras.utils.set_random_seed(options.seed)
+            return factory(weights=None, **sized)
+    except ValueError as error:
+        raise UserError("the model cannot be built for this input", got=_first_line(error)) from error
+    finally:
+        random.setstate(before[0])
+        np.random.set_state(before[1])
+
+
+def _saved(file: Path, options: SourceOptions) -> KerasOriginal:
+    import keras
+
+    if not file.is_file():
+        raise UserError("the Keras file does not exist", place=str(file))
+    try:
+        with fresh_names():
+            # safe_mode: a file may hold Python code (a Lambda layer), which is never run.
+            model = keras.models.load_model(file, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises anything here: the file is the user's
+        raise UserError("the Keras file cannot be loaded", place=str(file), got=_first_line(error)) from error
+    checkpoint: dict[str, Any] = {"kind": "file", "files": [_hashed(file)]}
+    if options.weights is not None:
+        checkpoint = _load_weights(model, options.weights)
+    return replace(_keras(model, options), name=file.stem, checkpoint=checkpoint)
+
+
+def _keras(model: Any, options: SourceOptions) -> KerasOriginal:
+    versions = runtime.versions()
+    if getattr(model, "inputs", None):
+        specs = with_inputs(signature.input_specs(model), options.inputs)
+        return KerasOriginal(model.name, specs, signature.output_names(model), versions, model=model)
+    if not options.inputs:
+        raise UserError(
+            f"the inputs of the model {model.name!r} are not known: it was built from no keras.Input",
+            expected="--input NAME=SHAPE:DTYPE, or inputs= in Python",
+        )
+    original = KerasOriginal(model.name, list(options.inputs), [], versions, model=model)
+    feed = sample(options.inputs, options.seed, 0, {"batch": 1})
+    original.outputs = original.names_of(original.call([feed[spec.name] for spec in options.inputs]))
+    return original
+
+
+def _load_weights(model: Any, file: Path) -> dict[str, Any]:
+    if not file.is_file():
+        raise UserError("the weights file does not exist", place=str(file))
+    try:
+        model.load_weights(file)
+    except Exception as error:  # Keras raises anything here: the file is the user's
+        raise UserError(
+            f"the weights do not fit the model {model.name!r}",
+            place=str(file),
+            expected=f"{len(model.weights)} weights, as {model.weights[0].path} of {tuple(model.weights[0].shape)}",
+            got=_first_line(error),
+        ) from error
+    return {"kind": "file", "files": [_hashed(file)]}
+
+
+def _hashed(file: Path) -> dict[str, str]:
+    with file.open("rb") as stream:
+        return {"name": file.name, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+
+
+# -- tf.function -----------------------------------------------------------------------------------------------------
+
+
+def _function(function: Any, options: SourceOptions) -> FunctionOriginal:
+    specs = list(options.inputs) or _own_signature(function)
+    if not specs:
+        raise UserError(
+            "the inputs of the tf.function are not known",
+            expected="an input_signature, or --input NAME=SHAPE:DTYPE for each argument",
+        )
+    name = getattr(function, "__name__", None) or "function"
+    original = FunctionOriginal(name, specs, [], runtime.versions(), function=function)
+    original.outputs = original.output_names()
+    return original
+
+
+def _own_signature(function: Any) -> Sequence[InputSpec]:
+    given = getattr(function, "input_signature", None) or ()
+    return [
+        InputSpec(
+            spec.name or f"input_{index}",
+            str(np.dtype(spec.dtype.as_numpy_dtype)),
+            signature.open_axes(spec.name or f"input_{index}", spec.shape.as_list()),
+        )
+        for index, spec in enumerate(given)
+    ]

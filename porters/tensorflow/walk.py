@@ -1,0 +1,166 @@
+"""Walks the flat graph once and emits the static graph: composites whole, shape arithmetic already done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from porters.porter import Unsupported, UnsupportedOpsError
+from porters.tensorflow import registry, symbolic
+from porters.tensorflow.context import Context
+from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
+from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
+from porters.tensorflow.registry import Match, Untranslatable
+from porters.tensorflow.tensor import Constant, Held, Tensor, Weight, permuted
+from zoo.graph import GraphBuilder, Provenance
+from zoo.inputs import InputSpec, numpy_dtype
+
+# Operations that exist only with strings, tables or files: no numeric graph can hold them.
+_HINT_TEXT = "cut the model at the first numeric tensor: strings, tables and files have no static form"
+_HINT_WRITE = "the model writes this variable while it runs; a static graph has no state"
+
+
+class Walk:
+    """One translation: which nodes are needed, what each became, and what could not be translated."""
+
+    def __init__(self, graph: FlatGraph, inputs: Sequence[InputSpec], name: str) -> None:
+        registry.load()
+        self.graph = graph
+        for edge in [edge for node in graph.nodes for edge in node.inputs] + list(graph.outputs):
+            edge.node.uses += 1
+        self.specs = inputs
+        self.context = Context(GraphBuilder(name))
+        self.done: dict[Node, list[Tensor]] = {}
+        self.unsupported: list[Unsupported] = []
+        self.matches: dict[Node, Match] = {}
+        self.named: set[str] = set()
+
+    def model(self, outputs: Sequence[str]) -> ir.Model:
+        """Translate and return the model, its outputs named ``outputs``.
+
+        Raises:
+            UnsupportedOpsError: Naming every operation that has no translation.
+        """
+        builder = self.context.builder
+        for node, spec in zip(self.graph.inputs, self.specs, strict=True):
+            self.done[node] = [self._input(spec)]
+        reserved = [builder.unique(name) for name in outputs]
+        needed = self._needed()
+        self._check(needed)
+        for node in self.graph.nodes:
+            if node in needed and node not in self.done:
+                self._visit(node)
+        if self.unsupported:
+            raise UnsupportedOpsError(self.unsupported)
+        values = [self._output(edge, name) for edge, name in zip(self.graph.outputs, reserved, strict=True)]
+        return builder.finish(values)
+
+    # -- before: what is needed, and can it be done -----------------------------------------------------------------
+
+    def _needed(self) -> set[Node]:
+        needed: set[Node] = set()
+        stack = [edge.node for edge in self.graph.outputs]
+        while stack:
+            node = stack.pop()
+            if node in needed:
+                continue
+            needed.add(node)
+            found = registry.match(node)
+            if found is not None:
+                self.matches[node] = found
+            stack += [edge.node for edge in (found.inputs if found is not None else node.inputs)]
+        return needed
+
+    def _check(self, needed: set[Node]) -> None:
+        known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS}
+        for node in self.graph.nodes:
+            if node in needed and node.op not in known and node not in self.matches:
+                text = any(dtype is None for dtype in node.dtypes)
+                self._refuse(node, _HINT_TEXT if text else "")
+        for node in self.graph.writes:
+            if node.inputs[0].node in needed:
+                self._refuse(node, _HINT_WRITE)
+
+    def _refuse(self, node: Node, hint: str) -> None:
+        self.unsupported.append(Unsupported(node.op, node.layer, node.name, hint))
+
+    # -- the walk -----------------------------------------------------------------------------------------------------
+
+    def _visit(self, node: Node) -> None:
+        found = self.matches.get(node)
+        edges = found.inputs if found is not None else node.inputs
+        if any(edge.node not in self.done for edge in edges):
+            return  # what it reads is unsupported, which has been noted
+        self.context.node = node
+        with self.context.builder.source(Provenance(node.op, node.layer, "", node.name)):
+            try:
+                results = self._translate(node, found, [self.done[edge.node][edge.output] for edge in edges])
+            except Untranslatable as reason:
+                self._refuse(node, str(reason))
+                return
+        if results is not None:
+            self.done[node] = [self._refined(node, index, tensor) for index, tensor in enumerate(results)]
+
+    def _translate(self, node: Node, found: Match | None, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
+        if found is not None:
+            return [found.emit(self.context, *tensors)]
+        if node.op == CONST:
+            return [self._constant(node)]
+        if node.op == WEIGHT:
+            return [self._weight(node)]
+        arrays = symbolic.evaluate(node, [tensor.array for tensor in tensors])
+        if arrays is not None:
+            return [self.context.constant(array, _dtype(node, index)) for index, array in enumerate(arrays)]
+        translator = registry.TRANSLATORS.get(node.op)
+        if translator is None:
+            return None  # the check has noted it
+        result = translator(self.context, node, *tensors)
+        return [result] if isinstance(result, Tensor) else result
+
+    def _refined(self, node: Node, index: int, tensor: Tensor) -> Tensor:
+        """Put in the sizes that TensorFlow knows and the translation does not."""
+        known = node.shapes[index] if index < len(node.shapes) else None
+        if known is None or len(known) != tensor.rank or isinstance(tensor, Constant):
+            return tensor
+        shape: tuple[Dim, ...] = tuple(
+            size if isinstance(dim, Expr) and size is not None else dim
+            for dim, size in zip(tensor.shape, known, strict=True)
+        )
+        if shape != tensor.shape and isinstance(tensor, Held):
+            tensor.shape = shape
+            tensor.value.shape = ir.Shape(onnx_shape(permuted(shape, tensor.order)))
+        return tensor
+
+    # -- leaves and results -------------------------------------------------------------------------------------------
+
+    def _input(self, spec: InputSpec) -> Tensor:
+        dtype = ir.DataType.from_numpy(numpy_dtype(spec.dtype))
+        value = self.context.builder.input(spec.name, dtype, spec.shape)
+        return self.context.held(value, tuple(symbol(dim) if isinstance(dim, str) else dim for dim in spec.shape))
+
+    def _constant(self, node: Node) -> Tensor:
+        if node.dtypes[0] is None:
+            raise Untranslatable(_HINT_TEXT)
+        return self.context.constant(node.payload)
+
+    @staticmethod
+    def _weight(node: Node) -> Tensor:
+        variable = node.payload
+        dtype = ir.DataType.from_numpy(variable.dtype)
+        return Weight(tuple(variable.shape), dtype, variable.name, variable.read)
+
+    def _output(self, edge: Edge, name: str) -> ir.Value:
+        self.context.node = edge.node
+        with self.context.builder.source(Provenance(edge.node.op, edge.node.layer, "", edge.node.name)):
+            value = self.context.value(self.done[edge.node][edge.output])
+            if value.producer() is None or value.name in self.named:
+                value = self.context.builder.op("Identity", value, shape=value.shape)
+        value.name = name
+        self.named.add(name)
+        return value
+
+
+def _dtype(node: Node, index: int) -> ir.DataType:
+    return ir.DataType.from_numpy(np.dtype(node.dtypes[index]))

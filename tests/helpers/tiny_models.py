@@ -1,0 +1,59 @@
+"""Tiny models for ``python:`` sources, and factories that misbehave; imported by name, in child processes too."""
+
+from __future__ import annotations
+
+import torch
+
+CONVNET = ("python:tiny_models:convnet", "--input", "x=batch,3,8,8:float32")
+
+
+class ConvNet(torch.nn.Module):
+    """Parameters below and above 1 KiB, running statistics, and constants of 1 KiB and above that are no parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = torch.nn.Conv2d(3, 16, 3, stride=2, padding=1)
+        self.norm = torch.nn.BatchNorm2d(16)
+        self.head = torch.nn.Linear(16, 24)
+        self.register_buffer("grid", torch.linspace(0.5, 1.5, 256).reshape(1, 16, 4, 4), persistent=False)
+        self.register_buffer("table", torch.linspace(-1, 1, 16 * 24).reshape(16, 24), persistent=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        pooled = (torch.relu(self.norm(self.stem(x))) * self.grid).mean((2, 3))
+        return self.head(pooled) + pooled @ self.table
+
+
+class Tokens(torch.nn.Module):
+    """Token ids and a mask of the same sizes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = torch.nn.Embedding(11, 8)
+        self.head = torch.nn.Linear(8, 5)
+
+    def forward(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        weights = mask.unsqueeze(-1).to(torch.float32)
+        return self.head((self.words(ids) * weights).sum(1) / weights.sum(1))
+
+
+def convnet() -> ConvNet:
+    return ConvNet()
+
+
+def tokens() -> Tokens:
+    return Tokens()
+
+
+def without_weights() -> torch.nn.Module:
+    return torch.nn.ReLU()
+
+
+def no_model() -> int:
+    return 3
+
+
+def failing() -> torch.nn.Module:
+    raise ValueError("no such configuration")
+
+
+not_callable = 7

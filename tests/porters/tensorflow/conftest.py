@@ -1,0 +1,92 @@
+"""Ports small models and compares them with their originals on ONNX Runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from porters.from_tensorflow import PORTER
+from porters.porter import Translation
+from porters.source import SourceOptions
+from porters.tensorflow.original import TensorFlowOriginal
+from porters.tensorflow.sources import open_live
+from zoo import executor, store
+from zoo.inputs import InputSpec, sample
+
+BATCHES = (1, 3)
+# Relative difference allowed between two float32 runs of a few layers.
+CLOSE = 1e-5
+
+
+@dataclass
+class Ported:
+    """A port that agreed with its original.
+
+    Attributes:
+        original: The original.
+        translation: The translation.
+        file: The graph.
+        outputs: What the port returned for the last batch.
+    """
+
+    original: TensorFlowOriginal
+    translation: Translation
+    file: Path
+    outputs: dict[str, np.ndarray]
+
+    @property
+    def ops(self) -> list[str]:
+        """Types of the graph's nodes, in order."""
+        return [node.op_type for node in self.translation.model.graph]
+
+    def count(self, *op_types: str) -> int:
+        """Return how many nodes are of ``op_types``."""
+        return sum(op in op_types for op in self.ops)
+
+
+Check = Callable[..., Ported]
+
+
+@pytest.fixture
+def check(tmp_path: Path) -> Check:
+    """Return a function that ports a live model or function, runs both, and fails where they differ."""
+
+    def run(model: Any, inputs: Sequence[InputSpec] = (), batches: Sequence[int] = BATCHES) -> Ported:
+        original = open_live(model, SourceOptions(inputs=tuple(inputs)))
+        return compare(original, tmp_path, batches)
+
+    return run
+
+
+def compare(original: TensorFlowOriginal, directory: Path, batches: Sequence[int] = BATCHES) -> Ported:
+    """Port ``original`` and fail where the port differs, optimised or not, for each size of the batch."""
+    translation = PORTER.translate(original)
+    store.save(translation.model, directory)
+    file = directory / "model.onnx"
+    got: dict[str, np.ndarray] = {}
+    for optimize in (False, True):
+        with executor.load(file, optimize=optimize, threads=1) as session:
+            for batch in batches[:1] if optimize else batches:
+                feed = sample(original.inputs, 0, batch, {"batch": batch})
+                want = original.run(feed)
+                got = session.run(feed)
+                assert list(got) == list(original.outputs)
+                for name in want:
+                    assert_close(got[name], want[name], name)
+    return Ported(original, translation, file, got)
+
+
+def assert_close(got: np.ndarray, want: np.ndarray, name: str) -> None:
+    """Fail unless dtype and shape are equal and the contents are as close as two float32 runs are."""
+    assert got.dtype == want.dtype, name
+    assert got.shape == want.shape, name
+    if want.dtype.kind != "f":
+        np.testing.assert_array_equal(got, want, name)
+        return
+    error = np.linalg.norm(got.astype(np.float64) - want)
+    assert error <= CLOSE * max(float(np.linalg.norm(want.astype(np.float64))), 1e-6), (name, error)

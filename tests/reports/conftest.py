@@ -1,0 +1,233 @@
+"""Artifacts as plain dictionaries, one for each state a report has to show."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from reports.sources import Source
+
+HOSTILE = '<script>alert("x")</script>|</script><img src=x onerror=alert(1)> `_a_` [b](javascript:c)\n## d'
+MACHINE = {"cpu": "Test CPU 2.5 GHz", "cores": 2, "memory_bytes": 8 * 2**30, "os": "Linux 6.1", "python": "3.11.2"}
+
+
+def output(name: str = "logits", ratio: Any = 1.02, verdict: str = "pass", **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "shape": [1, 1000],
+        "dtype": "float32",
+        "max_abs": 3.4571e-06,
+        "rel_l2": 4.1234e-07,
+        "cosine": 0.9999999999,
+        "sqnr_db": 127.6543,
+        "ulp_p99": 12.0,
+        "budget": {
+            "original_error": 3.9e-07,
+            "port_error": 3.9e-07 * ratio if isinstance(ratio, float) else ratio,
+            "ratio": ratio,
+            "limit": 3.0,
+            "max_abs_ratio": 1.37,
+            "max_abs_limit": 6.0,
+        },
+        "power": {"signal_over_noise": 184000.0, "budget_width": 4.2e-07},
+        "verdict": verdict,
+        "notes": [],
+        **more,
+    }
+
+
+def parity(executor: str = "onnxruntime", verdict: str = "pass", **more: Any) -> dict[str, Any]:
+    return {
+        "executor": executor,
+        "verdict": verdict,
+        "cases": 12,
+        "truth": "float64",
+        "outputs": [output(verdict=verdict)],
+        "guards": [{"output": "logits", "guard": "finite", "verdict": "pass", "detail": "no NaN or infinity"}],
+        "first_divergence": None,
+        "diagnosis": None,
+        "machine": MACHINE,
+        **more,
+    }
+
+
+def bench_row(side: str, route: str, threads: int, p50: float, **more: Any) -> dict[str, Any]:
+    return {
+        "side": side,
+        "route": route,
+        "threads": threads,
+        "p50_ms": p50,
+        "p90_ms": p50 * 1.08,
+        "p99_ms": p50 * 1.31,
+        "throughput": 1000 / p50,
+        "peak_rss_bytes": 412 * 2**20,
+        "load_s": 0.412,
+        "samples": 200,
+        **more,
+    }
+
+
+def card(name: str, task: str, reference: str, **more: Any) -> dict[str, Any]:
+    return {
+        "schema": 1,
+        "name": name,
+        "task": task,
+        "source": {
+            "framework": "pytorch",
+            "reference": reference,
+            "versions": {"torch": "2.13.0", "torchvision": "0.28.0"},
+            "licence": "BSD-3-Clause",
+            "checkpoint": {"kind": "package", "files": [{"name": "weights.pth", "sha256": "ab" * 32}]},
+        },
+        "port": {"fallback": False, "opset": 23, "nodes": 124, "notes": []},
+        "inputs": [{"name": "image", "dtype": "float32", "shape": [1, 3, 224, 224], "kind": "image"}],
+        "outputs": [{"name": "logits", "dtype": "float32", "shape": [1, 1000]}],
+        **more,
+    }
+
+
+def _accuracy() -> dict[str, Any]:
+    row = {"n": 20, "original": 0.85, "port": 0.85, "delta": 0.0, "interval": [0.0, 0.0], "flipped": []}
+    flip = {"sample": "n02123045_118.jpg", "original": "tabby cat", "port": "tiger cat"}
+    chip = {"n": 20, "original": 0.85, "port": 0.8, "delta": -0.05, "interval": [-0.15, 0.05], "flipped": [flip]}
+    return {
+        "task": "imagenet",
+        "metric": "top1",
+        **row,
+        "reference": {"value": 0.7613, "source": "torchvision 0.28 documentation, IMAGENET1K_V1"},
+        "executors": {"onnxruntime": row, "ascend310p3": chip},
+    }
+
+
+def complete() -> Source:
+    emulated = parity("ascend310p3", outputs=[output(ratio=2.31)], machine=MACHINE)
+    rows = [
+        bench_row("original", "eager", 1, 71.2),
+        bench_row("original", "eager", 2, 41.7),
+        bench_row("original", "torch.compile", 2, 33.9),
+        bench_row("port", "onnxruntime", 1, 38.4),
+        bench_row("port", "onnxruntime", 2, 21.3),
+        bench_row("port", "openvino", 2, 17.8),
+        bench_row("port", "ascend310p3", 2, 64.0),
+    ]
+    modelled = {
+        "target": "ascend310p3",
+        "precision": "mixed_float16",
+        "batches": [
+            {"batch": 1, "latency_ms": 1.73, "throughput": 578.0, "peak_memory_bytes": 61 * 2**20},
+            {"batch": 8, "latency_ms": 8.9, "throughput": 898.9, "peak_memory_bytes": 180 * 2**20},
+        ],
+        "ops": [],
+        "unsupported": [],
+        "validation": {"chip": "ascend310p3", "models": 14, "median_ape": 0.182, "spearman": 0.97},
+    }
+    found = {
+        "parity": parity(),
+        "parity-ascend310p3": emulated,
+        "accuracy": _accuracy(),
+        "bench": {"rows": rows, "machine": MACHINE},
+        "ascend-ascend310p3": modelled,
+    }
+    return Source("resnet50", card("resnet50", "image-classification", "torchvision:resnet50"), found)
+
+
+def failed() -> Source:
+    outputs = [
+        output("last_hidden_state", 41.7, "fail", notes=["error grows from layer 3 on"]),
+        output("pooler_output", "inf", "fail", max_abs="inf", cosine="nan", sqnr_db="-inf"),
+        output("attention_0", 1.2),
+    ]
+    result = parity(
+        verdict="fail",
+        outputs=outputs,
+        diagnosis="the port's GELU uses tanh where the original uses erf",
+        first_divergence={"source": "encoder.layer.3.intermediate", "node": "Gelu_3", "injected": 2.1e-4},
+        layers=[
+            {
+                "source": "encoder.layer.3",
+                "node": "Gelu_3",
+                "inherited": 1e-7,
+                "injected": 2.1e-4,
+                "amplified": 1.1,
+                "verdict": "fail",
+            }
+        ],
+    )
+    rows = [bench_row("original", "eager", 2, 12.2), bench_row("port", "onnxruntime", 2, 7.4)]
+    scores = {
+        "task": "sts",
+        "metric": "spearman",
+        "n": 1379,
+        "original": 0.8203,
+        "port": 0.8017,
+        "delta": -0.0186,
+        "interval": [-0.031, -0.006],
+        "flipped": [],
+        "reference": None,
+    }
+    found = {"parity": result, "bench": {"rows": rows, "machine": MACHINE}, "accuracy": scores}
+    about = card("all-MiniLM-L6-v2", "sentence-embedding", "transformers:all-MiniLM-L6-v2")
+    return Source("minilm", about, found)
+
+
+def seeded() -> Source:
+    about = card("convnextv2_nano.fcmae_ft_in22k_in1k_384", "image-classification", "timm:convnextv2_nano")
+    about["source"]["checkpoint"] = {"kind": "seeded", "seed": 7, "recalibrated": True}
+    about["port"] = {
+        "fallback": "aten::grid_sampler_3d has no translator",
+        "opset": 23,
+        "nodes": 1893,
+        "notes": ["batch-norm statistics were recalibrated on seeded inputs"],
+    }
+    names = ["logits", *(f"past_key_values.{layer}.{kind}" for layer in range(12) for kind in ("key", "value"))]
+    outputs = [output(name, 0.6 + 0.08 * place) for place, name in enumerate(names)]
+    return Source("convnextv2", about, {"parity": parity(outputs=outputs)})
+
+
+def empty() -> Source:
+    about = card("MobileNetV2", "image-classification", "keras:MobileNetV2")
+    about["source"]["framework"] = "tensorflow"
+    return Source("mobilenet v2", about)
+
+
+def hostile() -> Source:
+    about = card(HOSTILE, HOSTILE, HOSTILE, inputs=[{"name": HOSTILE, "dtype": HOSTILE, "shape": [HOSTILE]}])
+    about["source"]["versions"] = {HOSTILE: HOSTILE}
+    about["source"]["checkpoint"] = {"kind": "file", "files": [{"name": HOSTILE, "sha256": HOSTILE}]}
+    about["port"]["notes"] = [HOSTILE]
+    outputs = [output(HOSTILE, notes=[HOSTILE])]
+    guards = [{"output": HOSTILE, "guard": HOSTILE, "verdict": HOSTILE, "detail": HOSTILE}]
+    flips = [{"sample": HOSTILE, "original": HOSTILE, "port": HOSTILE}]
+    found = {
+        "parity": parity(outputs=outputs, guards=guards, diagnosis=HOSTILE, machine={"cpu": HOSTILE}),
+        "accuracy": {
+            **_accuracy(),
+            "flipped": flips,
+            "metric": HOSTILE,
+            "executors": {HOSTILE: {**_accuracy(), "flipped": flips}},
+            "reference": {"value": 1, "source": HOSTILE},
+        },
+        "bench": {"rows": [bench_row(HOSTILE, HOSTILE, 1, 5.0), bench_row("port", HOSTILE, 1, 4.0)]},
+        "ascend-x": {"target": HOSTILE, "unsupported": [HOSTILE], "batches": [{"batch": 1, "latency_ms": 1.0}]},
+    }
+    return Source(HOSTILE, about, found)
+
+
+@pytest.fixture(scope="session")
+def sources() -> list[Source]:
+    return [complete(), failed(), seeded(), empty()]
+
+
+@pytest.fixture(scope="session")
+def hostile_source() -> Source:
+    return hostile()
+
+
+@pytest.fixture(scope="session")
+def make() -> SimpleNamespace:
+    """The builders, for tests that need one value to be otherwise."""
+    return SimpleNamespace(
+        output=output, parity=parity, bench_row=bench_row, card=card, complete=complete, empty=empty, hostile=HOSTILE
+    )
