@@ -8,7 +8,7 @@ import onnx_ir as ir
 from parity.guards import Finding
 from porters.porter import Original
 from zoo.artifact import Artifact
-from zoo.graph import parameters
+from zoo.graph import PARAMETER, parameters
 
 # Key in a weight's metadata that says how its axes were permuted when it was written, e.g. ``HWIO->OIHW``.
 LAYOUT = "zooport.layout"
@@ -25,9 +25,10 @@ def compare(artifact: Artifact, original: Original) -> list[Finding]:
         tensor = value.const_value
         if tensor is None:
             continue
-        fault = _fault(tensor, theirs.get(name))
+        upstream = tensor.metadata_props.get(PARAMETER, name)
+        fault = _fault(tensor, theirs.get(upstream))
         if fault:
-            findings.append(Finding("", "weights", "", f"{name}: {fault}"))
+            findings.append(Finding("", "weights", "", f"{upstream}: {fault}"))
     return findings
 
 

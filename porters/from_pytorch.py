@@ -148,23 +148,25 @@ def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec]) -> 
     g = GraphBuilder(original.name)
     walker = Walker(g)
     names = {(spec.name, axis): dim for spec in specs for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+    # Interface names come first: a weight or node that is called the same takes another name, an output never does.
+    reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}
     outputs = walker.program(program, names)
     if not original.outputs:
         original.outputs = _output_names(program, len(outputs))
     results = []
     for name, value in zip(original.outputs, outputs, strict=True):
-        results.append(_named(g, walker, name, value))
+        results.append(_named(g, walker, name, value, name in reserved))
     return g.finish(results)
 
 
-def _named(g: GraphBuilder, walker: Walker, name: str, value: ir.Value) -> ir.Value:
+def _named(g: GraphBuilder, walker: Walker, name: str, value: ir.Value, reserved: bool) -> ir.Value:
     """Give an output its name; what is an input, a weight or an output already goes through an Identity."""
     taken = value.producer() is None or value.metadata_props.get("zooport.output")
     if taken:
         sizes = walker.symbols.sizes_of(value)
         value = g.op("Identity", value, dtype=value.dtype, name=name)
         walker.symbols.remember(value, sizes)
-    value.name = name if value.name == name else g.unique(name)
+    value.name = name if reserved or value.name == name else g.unique(name)
     value.metadata_props["zooport.output"] = "1"
     return value
 

@@ -16,7 +16,8 @@ IR_VERSION = 11
 PRODUCER = "zooport"
 # Initializers up to this many bytes stay inside model.onnx unless they are parameters of the model.
 INLINE_BYTES = 1024
-# Key in a tensor's metadata_props that tells a weight of the model from a constant of the graph.
+# Key in a tensor's metadata_props that tells a weight of the model from a constant; holds its upstream name, which
+# differs from the tensor's own where an input or output of the graph has that name already.
 PARAMETER = "zooport.parameter"
 
 # Results that do not have the dtype of their first input.
@@ -88,7 +89,7 @@ class GraphBuilder:
         self._root: GraphBuilder = parent._root if parent else self
         self._names: dict[str, int] = self._root._names if parent else {}
         self._constants: dict[tuple[str, tuple[int, ...], bytes], ir.Value] = {}
-        self._parameters: set[str] = set()
+        self._parameters: dict[str, str] = {}
         self._provenance: Provenance = parent._provenance if parent else Provenance()
 
     # -- names and provenance -------------------------------------------------------------------------------------
@@ -129,7 +130,7 @@ class GraphBuilder:
         )
         tensor.name = value.name
         self._root.initializers[str(value.name)] = value
-        self._root._parameters.add(str(value.name))
+        self._root._parameters[str(value.name)] = name
         return value
 
     def const(self, array: Any, dtype: ir.DataType | None = None, name: str = "const") -> ir.Value:
@@ -140,11 +141,8 @@ class GraphBuilder:
         elif data.dtype == np.float64 and not isinstance(array, (np.ndarray, np.generic)):
             data = data.astype(np.float32)
         data = np.ascontiguousarray(data).reshape(data.shape)
-        key = (
-            str(data.dtype),
-            data.shape,
-            hashlib.sha256(data.view(np.uint8) if data.ndim else data.tobytes()).digest(),
-        )
+        digest = hashlib.sha256(memoryview(data.reshape(-1).view(np.uint8))).digest()
+        key = (str(data.dtype), data.shape, digest)
         root = self._root
         if key not in root._constants:
             tensor = ir.Tensor(data, name=root.unique(name))
@@ -269,10 +267,10 @@ class GraphBuilder:
 
     def finish(self, outputs: Sequence[ir.Value]) -> ir.Model:
         """Return the model; parameters are marked in their tensors' metadata."""
-        for name in self._parameters:
+        for name, upstream in self._parameters.items():
             tensor = self.initializers[name].const_value
             if tensor is not None:
-                tensor.metadata_props[PARAMETER] = "1"
+                tensor.metadata_props[PARAMETER] = upstream
         return ir.Model(self.body(outputs), ir_version=IR_VERSION, producer_name=PRODUCER)
 
 

@@ -51,7 +51,7 @@ def _mark_parameters(model: ir.Model, original: TorchOriginal) -> None:
     names = set(original.model.state_dict())
     for name, value in model.graph.initializers.items():
         if name in names and value.const_value is not None:
-            value.const_value.metadata_props[PARAMETER] = "1"
+            value.const_value.metadata_props[PARAMETER] = name
 
 
 def refused(unsupported: UnsupportedOpsError, torch_says: str) -> UserError:

@@ -213,3 +213,22 @@ def test_the_result_is_saved_and_the_seal_holds(conv, tmp_path):
     assert saved["verdict"] == result.verdict == "pass"
     assert saved["outputs"][0]["budget"]["ratio"] == result.outputs[0].budget.ratio
     assert verify(artifact.path) == []
+
+
+class NamesCollide(torch.nn.Module):
+    """Weights that are called like the input and the output."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.x = torch.nn.Parameter(torch.randn(16))
+        self.output = torch.nn.Parameter(torch.randn(16))
+
+    def forward(self, x):
+        return torch.tanh(x * self.x) * self.output
+
+
+def test_weights_may_be_called_like_inputs_and_outputs(tmp_path):
+    ported = make(seeded(NamesCollide, 0), CONV_INPUTS, tmp_path / "collide")
+    result = check(ported.artifact, original=ported.original, save=False)
+    assert result.holds, result.diagnosis
+    assert [output.name for output in result.outputs] == ["output"]
