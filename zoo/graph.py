@@ -141,7 +141,7 @@ class GraphBuilder:
         elif data.dtype == np.float64 and not isinstance(array, (np.ndarray, np.generic)):
             data = data.astype(np.float32)
         data = np.ascontiguousarray(data).reshape(data.shape)
-        digest = hashlib.sha256(memoryview(data.reshape(-1).view(np.uint8))).digest()
+        digest = hashlib.sha256(data.tobytes()).digest()
         key = (str(data.dtype), data.shape, digest)
         root = self._root
         if key not in root._constants:
