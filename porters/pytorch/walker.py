@@ -168,6 +168,11 @@ class Walker:
             self.aliases.viewed(node, source.args[0])
 
     def _write(self, written: torch.fx.Node, node: torch.fx.Node, target: str) -> None:
+        if isinstance(self.env[node], tuple):
+            # It returns something else than what it wrote to; a decomposition has written that itself.
+            if registry.find(target) is not None:
+                self.env[node] = self._give_up(node, target, "a write beside the result")
+            return
         try:
             self.aliases.wrote(written, self.env[node], node)
         except NotImplementedError as error:

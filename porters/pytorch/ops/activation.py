@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import at_least_vector, cast, known
+from porters.pytorch.ops.arithmetic import clamped
+from porters.pytorch.ops.shared import at_least_vector, cast, is_float, known
 from porters.pytorch.registry import Context, translates
 
 
 @translates("aten.relu")
 def relu(c: Context, x: ir.Value) -> ir.Value:
-    """Relu."""
-    return c.op("Relu", x)
+    """Relu; of integers, which runtimes do not take there, Max."""
+    return c.op("Relu", x) if is_float(x) else clamped(c, x, 0, None)
 
 
 @translates("aten.relu6")
@@ -127,7 +128,8 @@ def prelu(c: Context, x: ir.Value, weight: ir.Value) -> ir.Value:
     count = c.sizes_of(weight)[0] if c.rank(weight) == 1 else 1
     if c.rank(x) > 2 and c.rank(weight) == 1 and count != 1:
         weight = c.op("Reshape", weight, c.vector([count, *[1] * (c.rank(x) - 2)]))
-    return c.op("PRelu", x, weight)
+    data = at_least_vector(c, x)
+    return c.reshape(known(c, c.op("PRelu", data, weight), c.sizes_of(data)), c.sizes_of(x))
 
 
 @translates("aten.glu")

@@ -156,6 +156,8 @@ def pow_(c: Context, a: Any, b: Any) -> ir.Value:
         return c.op("Reciprocal", left)
     if is_number(b, 1):
         return left
+    if c.dtype not in dtypes.FLOATS and not (isinstance(a, int) and a > 0 and a & (a - 1) == 0):
+        raise NotImplementedError("a power of integers: runtimes compute it in floating point")
     return arithmetic(c, "Pow", left, right)
 
 
@@ -248,7 +250,7 @@ def clamped(c: Context, x: ir.Value, low: Any, high: Any) -> ir.Value:
     x = cast(c, x, c.dtype)
     tensors = any(isinstance(bound, ir.Value) and c.rank(bound) > 0 for bound in (low, high))
     bounds = [None if bound is None else number(c, bound, c.dtype) for bound in (low, high)]
-    if not tensors and c.dtype not in SMALL_INTEGERS:
+    if not tensors and c.dtype not in (*SMALL_INTEGERS, ir.DataType.BOOL):
         return c.op("Clip", x, *bounds)
     raised = x if bounds[0] is None else extremum(c, "Max", x, bounds[0])
     return raised if bounds[1] is None else extremum(c, "Min", raised, bounds[1])

@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import static_sizes
+from porters.pytorch.ops.shared import require_float, static_sizes
 from porters.pytorch.registry import Context, translates
 
 
@@ -43,6 +43,7 @@ def convolved(
     groups: int,
 ) -> ir.Value:
     """Emit a Conv; an input without batch axis gets one for the while."""
+    require_float(x, "a convolution")
     spatial = c.rank(weight) - 2
     batched = c.rank(x) == spatial + 2
     steps, spread = pairs(stride, spatial), pairs(dilation, spatial)
@@ -114,17 +115,26 @@ def deconvolved(
     dilation: Any,
 ) -> ir.Value:
     """Emit a ConvTranspose; an input without batch axis gets one for the while."""
+    require_float(x, "a convolution")
     spatial = c.rank(weight) - 2
     batched = c.rank(x) == spatial + 2
     data = x if batched else c.op("Unsqueeze", x, [0])
+    steps, begins, extra = pairs(stride, spatial), pairs(padding, spatial), pairs(output_padding, spatial)
+    ends = list(begins)
+    if any(more >= step for more, step in zip(extra, steps, strict=True)):
+        # Runtimes want less than the stride there; what torch adds behind is padding that is not taken away.
+        ends = [pad - more for pad, more in zip(begins, extra, strict=True)]
+        extra = [0] * spatial
+    if any(end < 0 for end in ends):
+        raise NotImplementedError("a transposed convolution whose output padding is larger than padding and stride")
     result = c.op(
         "ConvTranspose",
         data,
         weight,
         bias,
-        strides=pairs(stride, spatial),
-        pads=pairs(padding, spatial) * 2,
-        output_padding=pairs(output_padding, spatial),
+        strides=steps,
+        pads=[*begins, *ends],
+        output_padding=extra,
         dilations=pairs(dilation, spatial),
         group=groups,
     )

@@ -6,7 +6,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import computable, flat, known, number
+from porters.pytorch.ops.shared import at_least_vector, flat, known, number
 from porters.pytorch.registry import Context, translates
 
 
@@ -15,7 +15,9 @@ def one_hot(c: Context, x: ir.Value, classes: int = -1) -> ir.Value:
     """OneHot."""
     if classes < 0:
         raise NotImplementedError("one_hot without a number of classes")
-    return c.op("OneHot", x, c.const([classes], ir.DataType.INT64), c.const([0, 1], ir.DataType.INT64), axis=-1)
+    places = at_least_vector(c, x)
+    rows = c.op("OneHot", places, c.const([classes], ir.DataType.INT64), c.const([0, 1], ir.DataType.INT64), axis=-1)
+    return c.reshape(known(c, rows, [*c.sizes_of(places), classes]), c.shape)
 
 
 @translates("aten.repeat_interleave.Tensor")
@@ -96,7 +98,7 @@ def unique_dim(c: Context, x: ir.Value, axis: int, *_: Any) -> tuple[ir.Value, .
 
 def _unique(c: Context, x: ir.Value, axis: int | None, shape: Any) -> tuple[ir.Value, ...]:
     integer = ir.DataType.INT64
-    data = computable(c, x, ir.DataType.BOOL)
+    data = x if x.dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE) else c.cast(x, integer)
     values, _, inverse, counts = c.ops(
         "Unique", data, outputs=4, dtypes=[data.dtype, integer, integer, integer], axis=axis, sorted=1
     )

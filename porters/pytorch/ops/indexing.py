@@ -23,6 +23,8 @@ def as_index(c: Context, index: ir.Value) -> ir.Value:
 @translates("aten.gather")
 def gather(c: Context, x: ir.Value, axis: int, index: ir.Value, **_: Any) -> ir.Value:
     """GatherElements."""
+    if 0 in c.shape:
+        return c.op("Expand", c.const(0, c.dtype), c.vector(c.shape))
     data, places = at_least_vector(c, x), at_least_vector(c, as_index(c, index))
     taken = known(c, c.op("GatherElements", data, places, axis=c.axis(data, axis)), c.sizes_of(places))
     return c.reshape(taken, c.shape)

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from porters.pytorch.ops.arithmetic import arithmetic
 from porters.pytorch.ops.reduction import p_norm
-from porters.pytorch.ops.shared import alike, known, operands, static
+from porters.pytorch.ops.shared import SMALL_INTEGERS, alike, computable, is_float, known, operands, static
 from porters.pytorch.registry import Context, translates
 
 # Rows of a matrix whose determinant is computed as such on the way to its logarithm.
@@ -19,16 +20,18 @@ LARGEST_DETERMINANT = 16
 @translates("aten.linear")
 def linear(c: Context, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> ir.Value:
     """Gemm on matrices; MatMul with the weight transposed on more axes (the weight itself stays as upstream has it)."""
-    if c.rank(x) == 2 and c.rank(weight) == 2:
+    if c.rank(x) == 2 and c.rank(weight) == 2 and is_float(x):
         return c.op("Gemm", x, weight, bias, transB=1)
     turned = c.op("Transpose", weight, perm=[1, 0]) if c.rank(weight) == 2 else weight
-    product = c.op("MatMul", x, turned)
-    return product if bias is None else c.op("Add", product, bias)
+    result = product(c, x, turned)
+    return result if bias is None else c.op("Add", result, bias)
 
 
 @translates("aten.addmm")
 def addmm(c: Context, bias: ir.Value, a: ir.Value, b: ir.Value, *, beta: float = 1, alpha: float = 1) -> ir.Value:
-    """Gemm."""
+    """Gemm; of integers, which runtimes do not take there, a product and a sum."""
+    if not is_float(a):
+        return _weighted(c, bias, product(c, a, b), beta, alpha)
     return c.op("Gemm", a, b, bias if beta else None, alpha=float(alpha), beta=float(beta))
 
 
@@ -36,13 +39,20 @@ def addmm(c: Context, bias: ir.Value, a: ir.Value, b: ir.Value, *, beta: float =
             )  # fmt: skip
 def matmul(c: Context, a: ir.Value, b: ir.Value) -> ir.Value:
     """MatMul, NumPy's rules."""
+    return product(c, a, b)
+
+
+def product(c: Context, a: ir.Value, b: ir.Value) -> ir.Value:
+    """Emit a MatMul; of narrow integers as INT32, which wraps around to the same bits."""
+    if a.dtype in SMALL_INTEGERS:
+        return c.cast(c.op("MatMul", computable(c, a), computable(c, b)), a.dtype)
     return c.op("MatMul", a, b)
 
 
 @translates("aten.baddbmm", "aten.addmv")
 def baddbmm(c: Context, x: ir.Value, a: ir.Value, b: ir.Value, *, beta: float = 1, alpha: float = 1) -> ir.Value:
     """Beta * x + alpha * (a @ b)."""
-    return _weighted(c, x, c.op("MatMul", a, b), beta, alpha)
+    return _weighted(c, x, product(c, a, b), beta, alpha)
 
 
 @translates("aten.addbmm")
@@ -51,19 +61,19 @@ def addbmm(c: Context, x: ir.Value, a: ir.Value, b: ir.Value, *, beta: float = 1
     return _weighted(c, x, c.op("ReduceSum", c.op("MatMul", a, b), [0], keepdims=0), beta, alpha)
 
 
-def _weighted(c: Context, x: ir.Value, product: ir.Value, beta: float, alpha: float) -> ir.Value:
+def _weighted(c: Context, x: ir.Value, result: ir.Value, beta: float, alpha: float) -> ir.Value:
     if alpha != 1:
-        product = c.op("Mul", product, alpha)
+        result = arithmetic(c, "Mul", result, c.scalar(alpha, c.dtype))
     if beta == 0:  # torch does not look at x then: it may hold NaN
-        return product if c.sizes_of(x) == c.shape else c.op("Expand", product, c.vector(c.shape))
-    return c.op("Add", x if beta == 1 else c.op("Mul", x, beta), product)
+        return result if c.sizes_of(x) == c.shape else c.op("Expand", result, c.vector(c.shape))
+    return arithmetic(c, "Add", x if beta == 1 else arithmetic(c, "Mul", x, c.scalar(beta, c.dtype)), result)
 
 
 @translates("aten.outer", "aten.ger")
 def outer(c: Context, a: ir.Value, b: ir.Value) -> ir.Value:
     """Every product of two vectors' elements."""
     left, right = operands(c, a, b)
-    return c.op("Mul", c.op("Unsqueeze", left, [1]), right)
+    return c.op("And" if c.dtype == ir.DataType.BOOL else "Mul", c.op("Unsqueeze", left, [1]), right)
 
 
 @translates("aten.bilinear")
@@ -161,18 +171,6 @@ def cross(c: Context, a: ir.Value, b: ir.Value, *, dim: int = -1) -> ir.Value:
 
     first = c.op("Mul", turned(left, [1, 2, 0]), turned(right, [2, 0, 1]))
     return c.op("Sub", first, c.op("Mul", turned(left, [2, 0, 1]), turned(right, [1, 2, 0])))
-
-
-@translates("aten.cosine_similarity")
-def cosine_similarity(c: Context, a: ir.Value, b: ir.Value, axis: int = 1, eps: float = 1e-8) -> ir.Value:
-    """The product of both vectors, each divided by its norm or by ``eps`` where that is larger."""
-    axis = axis - max(c.rank(a), c.rank(b)) if axis >= 0 else axis
-
-    def unit(x: ir.Value) -> ir.Value:
-        length = c.op("ReduceL2", x, [axis], keepdims=1)
-        return c.op("Div", x, c.op("Max", length, float(eps)))
-
-    return c.op("ReduceSum", c.op("Mul", *(unit(x) for x in operands(c, a, b))), [axis], keepdims=0)
 
 
 @translates("aten.renorm")

@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from porters.pytorch import dtypes
 from porters.pytorch.ops.arithmetic import arithmetic, floored
-from porters.pytorch.ops.shared import computable, number, operands
+from porters.pytorch.ops.shared import chosen, computable, number, operands
 from porters.pytorch.registry import Context, translates
 
 _COMPARISONS = {
@@ -102,13 +102,14 @@ def right_shift(c: Context, a: Any, b: Any) -> ir.Value:
 @translates("aten.where.self", "aten.where.ScalarOther", "aten.where.ScalarSelf", "aten.where.Scalar")
 def where(c: Context, condition: ir.Value, a: Any, b: Any) -> ir.Value:
     """Where."""
-    return c.op("Where", c.cast(condition, ir.DataType.BOOL), *operands(c, a, b))
+    yes, no = operands(c, a, b)
+    return chosen(c, c.cast(condition, ir.DataType.BOOL), yes, no)
 
 
 @translates("aten.masked_fill")
 def masked_fill(c: Context, x: ir.Value, mask: ir.Value, value: Any) -> ir.Value:
     """Where(mask, value, x)."""
-    return c.op("Where", c.cast(mask, ir.DataType.BOOL), number(c, value, c.dtype), c.cast(x, c.dtype))
+    return chosen(c, c.cast(mask, ir.DataType.BOOL), number(c, value, c.dtype), c.cast(x, c.dtype))
 
 
 @translates("aten.isnan")

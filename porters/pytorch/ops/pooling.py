@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from porters.pytorch.ops.conv import pairs
-from porters.pytorch.ops.shared import cast, known, static_sizes
+from porters.pytorch.ops.shared import cast, known, require_float, static_sizes
 from porters.pytorch.registry import Context, Dim, Size, translates
 
 
@@ -74,6 +74,7 @@ def max_pooled(
     dilation: Any = 1, ceil_mode: bool = False,
 ) -> list[ir.Value]:  # fmt: skip
     """Emit a MaxPool; the windows that ceil mode adds reach into padding, which never wins."""
+    require_float(x, "pooling")
     size, steps = _windows(c, x, spatial, kernel, stride)
     begins, spread = pairs(padding, spatial), pairs(dilation, spatial)
     ends = _end_pads(c, x, size, steps, begins, spread, ceil_mode)
@@ -115,6 +116,7 @@ def avg_pooled(
     count_include_pad: bool = True, divisor_override: int | None = None,
 ) -> ir.Value:  # fmt: skip
     """Emit an AveragePool; ``divisor_override`` is a product with the window's own size over the divisor."""
+    require_float(x, "pooling")
     size, steps = _windows(c, x, spatial, kernel, stride)
     begins = pairs(padding, spatial)
     ends = _end_pads(c, x, size, steps, begins, [1] * spatial, ceil_mode)

@@ -33,7 +33,8 @@ def reduced(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir
 @translates("aten.sum")
 def sum_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
     """ReduceSum in the dtype of the result."""
-    return reduced(c, "ReduceSum", cast(c, x, c.dtype), axes, keep)
+    data = computable(c, cast(c, x, c.dtype))
+    return cast(c, reduced(c, "ReduceSum", data, axes, keep), c.dtype)
 
 
 @translates("aten.mean")
@@ -54,7 +55,8 @@ def nansum(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: 
 @translates("aten.prod")
 def prod(c: Context, x: ir.Value, axis: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
     """ReduceProd in the dtype of the result."""
-    return reduced(c, "ReduceProd", cast(c, x, c.dtype), axis, keep)
+    data = computable(c, cast(c, x, c.dtype), ir.DataType.BOOL)
+    return cast(c, reduced(c, "ReduceProd", data, axis, keep), c.dtype)
 
 
 # -- extrema ------------------------------------------------------------------------------------------------------
@@ -181,7 +183,7 @@ def p_norm(c: Context, x: ir.Value, order: float, axes: Axes, keep: bool) -> ir.
     if order in (float("inf"), float("-inf")):
         return reduced(c, "ReduceMax" if order > 0 else "ReduceMin", size, axes, keep)
     if order == 0:
-        present = cast(c, alike(c, "Greater", size, 0.0), x.dtype or c.dtype)
+        present = cast(c, alike(c, "Not", alike(c, "Equal", size, 0.0)), x.dtype or c.dtype)
         return reduced(c, "ReduceSum", present, axes, keep)
     return c.op("Pow", reduced(c, "ReduceSum", alike(c, "Pow", size, float(order)), axes, keep), 1.0 / order)
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import known, static_sizes
+from porters.pytorch.ops.shared import known, require_float, static_sizes
 from porters.pytorch.registry import Context, Size, translates
 
 
@@ -49,6 +49,7 @@ def upsample_bicubic_antialiased(c: Context, x: ir.Value, size: Any, align_corne
 
 
 def _filtered(c: Context, x: ir.Value, name: str, align_corners: bool, factors: Sequence[float | None]) -> ir.Value:
+    require_float(x, "smooth interpolation")
     # Not Resize with antialias: runtimes leave it out or compute other weights.
     sizes = static_sizes([*c.sizes_of(x)[2:], *c.shape[2:]], "antialiased interpolation")
     if sizes[0] != sizes[2]:
@@ -124,6 +125,7 @@ def _by_size(have: Size, want: Size, factor: float | None) -> bool:
 
 
 def _smooth(c: Context, x: ir.Value, scales: Sequence[Any], align_corners: bool, **attributes: Any) -> ir.Value:
+    require_float(x, "smooth interpolation")  # of bytes torch rounds in fixed point
     spatial = c.rank(x) - 2
     factors = [None] * spatial if align_corners else _factors(scales, spatial)
     return _resize(c, x, factors, coordinates="align_corners" if align_corners else "half_pixel", **attributes)

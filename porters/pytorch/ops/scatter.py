@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from porters.pytorch.ops.indexing import as_index, index_position, index_tensors, joined
-from porters.pytorch.ops.shared import at_least_vector, cast, flat, known, number, permuted, static_sizes
+from porters.pytorch.ops.shared import at_least_vector, cast, chosen, flat, known, number, permuted, static_sizes
 from porters.pytorch.registry import Context, Size, translates
 from porters.pytorch.writes import into_select, into_slice, put_back
 
@@ -58,6 +58,8 @@ def _neutral(c: Context, reduction: str) -> Any:
 
     if c.dtype in dtypes.FLOATS or reduction in ("add", "mul"):
         return _NEUTRAL[reduction]
+    if c.dtype == ir.DataType.BOOL:
+        raise NotImplementedError("a scattered extremum of booleans")
     limits = torch.iinfo(dtypes.to_torch(c.dtype))
     return limits.min if reduction == "max" else limits.max
 
@@ -78,6 +80,8 @@ def _scattered_mean(
 
 
 def _scattered(c: Context, x: ir.Value, axis: int, index: ir.Value, source: Any, reduction: str | None) -> ir.Value:
+    if reduction and c.dtype == ir.DataType.BOOL:
+        raise NotImplementedError("a reduction of scattered booleans")
     data, places = at_least_vector(c, x), at_least_vector(c, as_index(c, index))
     if isinstance(source, ir.Value):
         updates = _cut(c, at_least_vector(c, cast(c, source, c.dtype)), c.sizes_of(places))
@@ -112,7 +116,7 @@ def _spread(c: Context, x: ir.Value, axis: int, index: ir.Value) -> tuple[ir.Val
 def index_add(c: Context, x: ir.Value, axis: int, index: ir.Value, source: ir.Value, *, alpha: Any = 1) -> ir.Value:
     """ScatterElements with addition, the index spread over the other axes."""
     source = cast(c, source, c.dtype)
-    if alpha != 1:
+    if alpha != 1 and c.dtype != ir.DataType.BOOL:
         source = known(c, c.op("Mul", source, c.scalar(alpha, c.dtype)), c.sizes_of(source))
     return _into_slices(c, x, axis, index, source, "add")
 
@@ -145,6 +149,8 @@ def index_reduce(
 def _into_slices(
     c: Context, x: ir.Value, axis: int, index: ir.Value, source: ir.Value, reduction: str | None
 ) -> ir.Value:
+    if reduction and c.dtype == ir.DataType.BOOL:
+        raise NotImplementedError("a reduction of scattered booleans")
     data = at_least_vector(c, x)
     axis = c.axis(data, axis)
     places, sizes = _spread(c, data, axis, index)
@@ -163,6 +169,8 @@ def index_put(
     c: Context, x: ir.Value, indices: Sequence[ir.Value | None], values: ir.Value, accumulate: bool = False, *_: Any
 ) -> ir.Value:
     """ScatterND on broadcast indices; a Where for a boolean mask over the first axes and values that broadcast."""
+    if accumulate and c.dtype == ir.DataType.BOOL:
+        raise NotImplementedError("a sum of booleans written by index")
     values = cast(c, values, c.dtype)
     masked = _put_by_mask(c, x, indices, values, accumulate)
     if masked is not None:
@@ -195,7 +203,7 @@ def _put_by_mask(
     if len(sizes) > extra:
         return None
     wide = c.op("Unsqueeze", mask, [c.rank(mask) + i for i in range(extra)]) if extra else mask
-    return c.op("Where", wide, c.op("Add", x, values) if accumulate else values, x)
+    return chosen(c, wide, c.op("Add", x, values) if accumulate else values, x)
 
 
 def _broadcast_updates(
@@ -238,12 +246,12 @@ def masked_scatter(c: Context, x: ir.Value, mask: ir.Value, source: ir.Value) ->
     wide = c.op("Expand", mask, c.vector(c.shape)) if c.sizes_of(mask) != c.shape else mask
     base = c.op("Expand", x, c.vector(c.shape)) if c.sizes_of(x) != c.shape else x
     integer = ir.DataType.INT64
-    chosen = c.cast(c.op("Reshape", wide, [-1]), integer)
-    turn = c.op("Max", c.op("Sub", c.op("CumSum", chosen, c.const(0, integer)), 1), 0)
+    taking = c.cast(c.op("Reshape", wide, [-1]), integer)
+    turn = c.op("Max", c.op("Sub", c.op("CumSum", taking, c.const(0, integer)), 1), 0)
     # The source may hold nothing where the mask is empty: one more element keeps the Gather in range.
     pool = c.op("Concat", flat(c, cast(c, source, c.dtype)), c.const([0], c.dtype), axis=0)
     taken = known(c, c.op("Gather", pool, turn, axis=0), [-1])
-    return c.op("Where", wide, c.op("Reshape", taken, c.vector(c.shape)), base)
+    return chosen(c, wide, c.op("Reshape", taken, c.vector(c.shape)), base)
 
 
 @translates("aten.select_scatter")
@@ -266,7 +274,7 @@ def fill_diagonal(c: Context, x: ir.Value, value: Any, wrap: bool = False) -> ir
     height, width = static_sizes(c.sizes_of(x)[:2], "fill_diagonal")
     if c.rank(x) != 2 or (wrap and height > width):
         raise NotImplementedError("fill_diagonal of more than two axes, or wrapped")
-    return c.op("Where", c.const(np.eye(height, width, dtype=bool)), number(c, value, c.dtype), x)
+    return chosen(c, c.const(np.eye(height, width, dtype=bool)), number(c, value, c.dtype), x)
 
 
 @translates("aten.diagonal_scatter")

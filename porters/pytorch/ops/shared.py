@@ -30,7 +30,10 @@ def alike(c: Context, op_type: str, x: ir.Value, *operands: Any, **attributes: A
 
 def cast(c: Context, x: ir.Value, dtype: ir.DataType) -> ir.Value:
     """Cast, keeping what is known of the shape."""
-    return x if x.dtype == dtype else known(c, c.cast(x, dtype), c.sizes_of(x))
+    if x.dtype == dtype:
+        return x
+    result = c.cast(x, dtype)
+    return result if x.shape is None else known(c, result, c.sizes_of(x))
 
 
 def number(c: Context, item: Any, dtype: ir.DataType) -> ir.Value:
@@ -56,6 +59,25 @@ def is_float(x: ir.Value) -> bool:
 def computable(c: Context, x: ir.Value, *also: ir.DataType) -> ir.Value:
     """Return ``x`` as INT32 where its dtype is one that runtimes do not compute in (``also``: more such dtypes)."""
     return cast(c, x, ir.DataType.INT32) if x.dtype in SMALL_INTEGERS or x.dtype in also else x
+
+
+def chosen(c: Context, condition: ir.Value, yes: ir.Value, no: ir.Value) -> ir.Value:
+    """Return Where, in a dtype that runtimes have it for."""
+    if c.dtype == ir.DataType.BOOL:
+        return c.op("Or", c.op("And", condition, yes), c.op("And", c.op("Not", condition), no))
+    if c.dtype in (ir.DataType.INT8, ir.DataType.INT16):
+        return c.cast(c.op("Where", condition, computable(c, yes), computable(c, no)), c.dtype)
+    return c.op("Where", condition, yes, no)
+
+
+def require_float(x: ir.Value, what: str) -> None:
+    """Refuse numbers that ONNX's operator is not defined for.
+
+    Raises:
+        NotImplementedError: Naming ``what`` would need it.
+    """
+    if not is_float(x):
+        raise NotImplementedError(f"{what} of integers")
 
 
 def at_least_vector(c: Context, x: ir.Value) -> ir.Value:

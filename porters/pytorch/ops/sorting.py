@@ -129,8 +129,10 @@ def _nanmedian(c: Context, x: ir.Value, axis: int, keep: bool) -> tuple[ir.Value
 @translates("aten.cumsum")
 def cumsum(c: Context, x: ir.Value, axis: int, **_: Any) -> ir.Value:
     """CumSum in the dtype of the result."""
-    data = cast(c, x, c.dtype)
-    return c.op("CumSum", data, c.const(c.axis(x, axis), ir.DataType.INT64)) if c.rank(x) else data
+    data = computable(c, cast(c, x, c.dtype))
+    if not c.rank(x):
+        return data
+    return c.cast(c.op("CumSum", data, c.const(c.axis(x, axis), ir.DataType.INT64)), c.dtype)
 
 
 def _running(c: Context, op_type: str, x: ir.Value, axis: int, neutral: Any) -> tuple[ir.Value, ir.Value]:
@@ -158,8 +160,8 @@ def _back(c: Context, x: ir.Value, last: ir.Value, axis: int) -> ir.Value:
 @translates("aten.cumprod")
 def cumprod(c: Context, x: ir.Value, axis: int, **_: Any) -> ir.Value:
     """The product of every prefix."""
-    data = cast(c, x, c.dtype)
-    return _running(c, "ReduceProd", data, axis, 1)[0] if c.rank(x) else data
+    data = computable(c, cast(c, x, c.dtype))
+    return cast(c, _running(c, "ReduceProd", data, axis, 1)[0], c.dtype) if c.rank(x) else data
 
 
 @translates("aten.logcumsumexp")

@@ -124,11 +124,13 @@ def erfc(c: Context, x: ir.Value) -> ir.Value:
     if c.dtype == ir.DataType.DOUBLE:
         raise NotImplementedError("erfc in float64")
     x = cast(c, x, c.dtype)
-    z = c.op("Max", x, 0.0)
+    double = ir.DataType.DOUBLE  # exp(-z^2) would multiply a float32 rounding error by z^2
+    z = c.op("Max", c.cast(x, double), 0.0)
     t = c.op("Reciprocal", c.op("Add", c.op("Mul", z, 0.5), 1))
     fit = _polynomial(c, _ERFC[::-1], t)
     tail = c.op("Mul", t, c.op("Exp", c.op("Sub", fit, c.op("Mul", z, z))))
-    return c.op("Where", c.op("Less", x, 0.5), c.op("Sub", c.const(1, c.dtype), c.op("Erf", x)), tail)
+    near = c.op("Sub", c.const(1, c.dtype), c.op("Erf", x))
+    return c.op("Where", c.op("Less", x, 0.5), near, c.cast(tail, c.dtype))
 
 
 # Starting values of erfinv, in the middle (|x| <= 0.7) and towards the ends; torch's own (calc_erfinv).
@@ -158,9 +160,10 @@ def erfinv(c: Context, x: ir.Value) -> ir.Value:
 
 def _polynomial(c: Context, coefficients: Sequence[float], x: ir.Value) -> ir.Value:
     """Return the polynomial with the highest coefficient first."""
-    result = c.const(coefficients[0], c.dtype)
+    dtype = x.dtype or c.dtype
+    result = c.const(coefficients[0], dtype)
     for coefficient in coefficients[1:]:
-        result = c.op("Add", c.op("Mul", result, x), c.const(coefficient, c.dtype))
+        result = c.op("Add", c.op("Mul", result, x), c.const(coefficient, dtype))
     return result
 
 

@@ -23,7 +23,7 @@ from zoo.graph import GraphBuilder
 from zoo.inputs import InputSpec, sample
 
 BATCHES = (1, 2, 3)
-# The noise budget of the port against the original's own, see docs of parity.
+# The port may be at most this many times as noisy as the original, which counts as noisy as float32 at least.
 RATIO = 3.0
 FLOOR = 2.0**-23
 

@@ -131,6 +131,7 @@ nn = torch.nn
                 nn.Conv2d(4, 2, 3, padding=1, padding_mode="reflect"),
                 nn.ConvTranspose2d(4, 6, 3, stride=2, padding=1, output_padding=1, groups=2, dilation=2),
                 nn.ConvTranspose2d(4, 3, (3, 2), stride=(1, 2), bias=False),
+                nn.ConvTranspose2d(4, 3, 3, stride=1, padding=2, output_padding=1, dilation=2),
             ],
             "batch,4,9,8",
             id="2d",

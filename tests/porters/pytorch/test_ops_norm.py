@@ -92,6 +92,7 @@ ACTIVATIONS = {
     "threshold": lambda x: F.threshold(x, 0.1, 20),
     "prelu": lambda x: F.prelu(x, torch.tensor([0.25, -0.5, 2.0], dtype=x.dtype)),
     "prelu_one": lambda x: F.prelu(x, torch.tensor([0.25], dtype=x.dtype)),
+    "prelu_scalar": lambda x: F.prelu(x[0, 0, 0], torch.tensor([0.25], dtype=x.dtype)),
     "glu": lambda x: F.glu(x, -1),
     "softmax": lambda x: F.softmax(x, 1),
     "softmax_batch": lambda x: F.softmax(x, 0),

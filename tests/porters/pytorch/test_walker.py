@@ -175,6 +175,8 @@ def test_all_unsupported_operators_are_listed_at_once(walked: Any) -> None:
         (lambda x: x.to(torch.complex64).real, "complex"),
         (lambda x: x.T.as_strided((2, 2), (1, 2)), "as_strided"),
         (lambda x: x[: -(-x.shape[0] // 3)], "negative"),
+        (lambda x: x.long() ** x.long().abs(), "power"),
+        (lambda x: F.avg_pool1d(x.long()[None], 2), "pooling"),
     ],
 )
 def test_what_could_be_wrong_is_refused(refused: Any, function: Any, reason: str) -> None:
