@@ -348,7 +348,9 @@ def blaming_inputs(specs: Sequence[InputSpec]) -> Iterator[None]:
         raise
     except Exception as error:
         given = ", ".join(f"{spec.name}={','.join(map(str, spec.shape))}:{spec.dtype}" for spec in specs)
-        raise failed("the original does not run on these inputs", given, error, "check --input") from error
+        problem = failed("the original does not run on these inputs", given, error, "check --input")
+        problem.stage = "original"
+        raise problem from error
 
 
 def failed(fact: str, place: str, error: Exception, hint: str | None = None) -> UserError:
