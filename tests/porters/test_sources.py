@@ -58,6 +58,7 @@ def test_the_command_line_refuses_an_unknown_source(tmp_path: Path, refused: Cal
 )
 def test_an_unknown_model_gets_the_nearest_names(source: str, near: str) -> None:
     scheme, _, name = source.partition(":")
+    prepare()  # torchvision cannot be imported without it
     pytest.importorskip({"card": "torch"}.get(scheme, scheme), reason=f"the extra for {scheme}: is not installed")
     error = refusal(source)
     assert repr(name) in error.fact
