@@ -196,6 +196,7 @@ def finish(
     *,
     packages: Sequence[str],
     checkpoint: dict[str, Any] | None = None,
+    call: Mapping[str, Any] | None = None,
 ) -> TorchOriginal:
     """Load or recalibrate the weights of a freshly built model and describe it.
 
@@ -208,6 +209,7 @@ def finish(
         options: What the user added.
         packages: Packages whose versions matter; the licence is that of the last.
         checkpoint: The card's entry, where the source has loaded weights already.
+        call: How ``forward`` takes the inputs; see :class:`TorchOriginal`.
     """
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []
@@ -215,7 +217,7 @@ def finish(
         notes = checkpoints.load_into(model, options.weights)
         checkpoint = _given(options.weights)
     elif checkpoint is None:
-        recalibrated = recalibrate(model, inputs, options.seed)
+        recalibrated = recalibrate(model, inputs, options.seed, call=call)
         checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated, "roughened": True}
     return TorchOriginal(
         model.eval(),
@@ -227,19 +229,24 @@ def finish(
         licence=licence_of(packages[-1]),
         checkpoint=checkpoint,
         details={"notes": notes} if notes else {},
+        call=call,
     )
 
 
-def recalibrate(model: torch.nn.Module, specs: Sequence[InputSpec], seed: int, cases: int = 4) -> bool:
+def recalibrate(
+    model: torch.nn.Module,
+    specs: Sequence[InputSpec],
+    seed: int,
+    cases: int = 4,
+    *,
+    call: Mapping[str, Any] | None = None,
+) -> bool:
     """Give the batch norms of a seeded model the statistics of seeded inputs; say whether there were any.
 
     A model whose running statistics are still (0, 1) drives its activations to nothing or to infinity, and its
     output then says nothing about its layers. One thread: sums must not depend on how many cores there are.
     """
     import torch
-
-    from porters.pytorch.original import to_tensor
-    from zoo.inputs import sample
 
     norms = [
         m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.track_running_stats
@@ -254,15 +261,29 @@ def recalibrate(model: torch.nn.Module, specs: Sequence[InputSpec], seed: int, c
             norm.reset_running_stats()
             norm.momentum = None  # a plain average over the cases
             norm.train()
-        feed = sample(specs, seed, 2_000_003, {"batch": cases})
+        given = _samples(specs, seed, cases, call)
         with torch.no_grad(), blaming_inputs(specs):
-            model(**{name: to_tensor(array) for name, array in feed.items()})
+            model(**given)
     finally:
         torch.set_num_threads(threads)
         for norm, momentum in before:
             norm.momentum = momentum
         model.eval()
     return True
+
+
+def _samples(specs: Sequence[InputSpec], seed: int, cases: int, call: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return ``forward``'s arguments for ``cases`` samples: along the batch, or as entries of a list of samples."""
+    from porters.pytorch.original import arguments, to_tensor
+    from zoo.inputs import sample
+
+    feed = sample(specs, seed, 2_000_003, {"batch": cases})
+    given = arguments(call, {name: to_tensor(array) for name, array in feed.items()})
+    for key, entry in (call or {}).items():
+        if isinstance(entry, list) and all(name in feed for name in entry):
+            feeds = [sample(specs, seed, 2_000_003 + case) for case in range(cases)]
+            given[key] = [to_tensor(one[name]) for one in feeds for name in entry]
+    return given
 
 
 def _given(weights: Path) -> dict[str, Any]:

@@ -10,52 +10,81 @@ from porters.pytorch.sources import IMAGE_SIZE, finish, need, seeded, unknown
 from porters.source import SourceOptions
 from zoo.inputs import InputSpec
 
+# torchvision's modules of models that do not classify images -> the card's task.
+FAMILIES = {
+    "segmentation": "image-segmentation",
+    "detection": "object-detection",
+    "video": "video-classification",
+    "optical_flow": "optical-flow",
+}
+# Frames of a clip: what torchvision's video models were trained on; more than the least that each of them takes.
+FRAMES = 16
+# RAFT's correlation pyramid takes no smaller image.
+FLOW_SIZE = 128
+
+
+def list_torchvision() -> list[tuple[str, str]]:
+    """Return (name, family) of every float model of torchvision; see :data:`FAMILIES`, the others classify images.
+
+    Raises:
+        UserError: If torchvision is not installed.
+    """
+    models = need("torchvision", "vision").models
+    special = {name: family for family in FAMILIES for name in models.list_models(module=getattr(models, family))}
+    quantized = set(models.list_models(module=models.quantization))
+    return [(name, special.get(name, "classification")) for name in models.list_models() if name not in quantized]
+
 
 def open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
     """Return a model of torchvision with seeded weights.
 
     Raises:
-        UserError: If torchvision is not installed or has no model of that name.
+        UserError: If torchvision is not installed or has no float model of that name.
     """
     torchvision = need("torchvision", "vision")
-    known = torchvision.models.list_models()
+    known = dict(list_torchvision())
     if name not in known:
-        raise unknown("torchvision model", name, known)
-    weights = torchvision.models.get_model_weights(name)
+        raise unknown("torchvision model", name, list(known))
     builder = torchvision.models.get_model_builder(name)
     keywords = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
     model = seeded(lambda: torchvision.models.get_model(name, weights=None, **keywords), options.seed)
-    size = _crop_size(weights)
+    height, width = _image_size(model, torchvision.models.get_model_weights(name))
+    specs, call = _signature(known[name], height, width)
     return finish(
         model,
         f"torchvision:{name}",
         name,
-        _torchvision_task(name, torchvision),
-        [InputSpec("x", "float32", ("batch", 3, size, size), "image")],
+        FAMILIES.get(known[name], "image-classification"),
+        specs,
         options,
         packages=("torch", "torchvision"),
+        call=call,
     )
 
 
-def _crop_size(weights: Any) -> int:
+def _image_size(model: Any, weights: Any) -> tuple[int, int]:
+    """Return (height, width): what the model was built for, else what its pretrained weights' transforms crop to."""
+    built = getattr(model, "image_size", None)
+    if isinstance(built, int):
+        return built, built
     for entry in weights:
         crop = getattr(entry.transforms, "keywords", {}).get("crop_size")
-        if isinstance(crop, int):
-            return crop
-    return IMAGE_SIZE
+        if crop is not None:
+            return (crop, crop) if isinstance(crop, int) else (crop[0], crop[1])
+    return IMAGE_SIZE, IMAGE_SIZE
 
 
-def _torchvision_task(name: str, torchvision: Any) -> str:
-    models = torchvision.models
-    for module, task in (
-        ("segmentation", "image-segmentation"),
-        ("detection", "object-detection"),
-        ("video", "video-classification"),
-        ("optical_flow", "optical-flow"),
-    ):
-        if name in models.list_models(module=getattr(models, module)):
-            return task
-    return "image-classification"
+def _signature(family: str, height: int, width: int) -> tuple[list[InputSpec], Any]:
+    """Return the inputs of a family of models as torchvision documents them, and how ``forward`` takes them."""
+    if family == "detection":
+        # A list of images with values in [0, 1], each of its own size; the port has one image of one size.
+        return [InputSpec("image", "float32", (3, height, width), "image", mean=0.5, std=0.25)], {"images": ["image"]}
+    if family == "video":
+        return [InputSpec("x", "float32", ("batch", 3, FRAMES, height, width), "video")], None
+    if family == "optical_flow":
+        pair = ("image1", "image2")
+        return [InputSpec(name, "float32", ("batch", 3, FLOW_SIZE, FLOW_SIZE), "image", std=0.5) for name in pair], None
+    return [InputSpec("x", "float32", ("batch", 3, height, width), "image")], None
 
 
 def open_timm(name: str, options: SourceOptions) -> TorchOriginal:
