@@ -131,15 +131,23 @@ def named_outputs(result: Any) -> dict[str, torch.Tensor]:
 
     if isinstance(result, torch.Tensor):
         return {"output": result}
-    leaves, _ = pytree.tree_flatten_with_path(result)
+    leaves, _ = pytree.tree_flatten_with_path(_plain(result))
     named: dict[str, torch.Tensor] = {}
     for path, leaf in leaves:
         if isinstance(leaf, torch.Tensor):
-            named[_path_name(path)] = leaf
+            named[path_name(path)] = leaf
     return named
 
 
-def _path_name(path: Sequence[Any]) -> str:
+def _plain(result: Any) -> Any:
+    """Return a result with every mapping as a dict: libraries register theirs without names for the entries."""
+    if isinstance(result, Mapping):
+        return {key: _plain(entry) for key, entry in result.items()}
+    return type(result)(_plain(entry) for entry in result) if type(result) in (list, tuple) else result
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """Return the name of a leaf from its path in a tree: ``output_0`` for an entry of a sequence."""
     parts = []
     for key in path:
         part = getattr(key, "key", getattr(key, "idx", getattr(key, "name", None)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -50,7 +50,7 @@ def open_live(model: Any, options: SourceOptions) -> TorchOriginal:
             expected="inputs=[InputSpec(...)] or inputs={'x': example_tensor}",
             got="none",
         )
-    _check_names(model, options.inputs)
+    _check_names(model, [spec.name for spec in options.inputs])
     checkpoint: dict[str, Any] = {"kind": "live"}
     notes: list[str] = []
     if options.weights is not None:
@@ -101,25 +101,49 @@ def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
         )
     factory = resolve_factory(module_name, attribute)
     try:
-        model = seeded(factory, options.seed)
+        made = seeded(factory, options.seed)
     except Exception as error:
         raise failed("the factory fails; it is called without arguments", f"python:{rest}", error) from error
+    model, given = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
     if not hasattr(model, "forward"):
         raise UserError(
-            "the factory returned no model", place=f"python:{rest}", expected="an nn.Module", got=type(model).__name__
-        )
-    if not options.inputs:
-        raise UserError(
-            "a python source needs its inputs",
+            "the factory returned no model",
             place=f"python:{rest}",
-            expected="--input for each of " + ", ".join(inspect.signature(model.forward).parameters),
-            got="none",
-            hint="--input x=batch,3,224,224:float32",
+            expected="an nn.Module, or (nn.Module, {name: example tensor or InputSpec})",
+            got=type(model).__name__,
         )
-    _check_names(model, options.inputs)
-    return finish(
-        model, f"python:{rest}", attribute.lower(), "unknown", list(options.inputs), options, packages=("torch",)
-    )
+    specs, call = _factory_signature(model, given, rest, options)
+    _check_names(model, call or [spec.name for spec in specs])
+    return finish(model, f"python:{rest}", attribute.lower(), "unknown", specs, options, packages=("torch",), call=call)
+
+
+def _factory_signature(
+    model: Any, given: Any, rest: str, options: SourceOptions
+) -> tuple[list[InputSpec], Mapping[str, Any] | None]:
+    """Return the signature and the call from what a factory says of its inputs; the user's own where it says nothing.
+
+    A factory gives ``forward``'s keyword arguments: an example tensor or an ``InputSpec`` for each, or a tree of them,
+    whose leaves become inputs named after their path; what is neither is passed as it is.
+    """
+    if not given:
+        if not options.inputs:
+            raise UserError(
+                "a python source needs its inputs",
+                place=f"python:{rest}",
+                expected="--input for each of " + ", ".join(inspect.signature(model.forward).parameters),
+                got="none",
+                hint="--input x=batch,3,224,224:float32",
+            )
+        return list(options.inputs), None
+    from torch.utils import _pytree as pytree
+
+    from porters.pytorch.original import path_name
+
+    leaves, tree = pytree.tree_flatten_with_path(dict(given))
+    examples = {path_name(path): leaf for path, leaf in leaves if hasattr(leaf, "shape")}
+    names = [path_name(path) if hasattr(leaf, "shape") else leaf for path, leaf in leaves]
+    call = pytree.tree_unflatten(names, tree)
+    return specs_from_examples(examples), None if call == {name: name for name in examples} else call
 
 
 def resolve_factory(module_name: str, attribute: str) -> Callable[..., Any]:
@@ -164,10 +188,14 @@ def seeded(build: Callable[[], Any], seed: int) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build()
+        made = build()
+        # A factory of the user's may return its inputs beside the model.
+        model = made[0] if isinstance(made, tuple) and made else made
         if hasattr(model, "parameters"):
             _roughen(model)
-    return model.eval() if hasattr(model, "eval") else model
+    if hasattr(model, "eval"):
+        model.eval()
+    return made
 
 
 def _roughen(model: torch.nn.Module) -> None:
@@ -312,12 +340,12 @@ def failed(fact: str, place: str, error: Exception, hint: str | None = None) -> 
     return UserError(fact, place=place, got=f"{type(error).__name__}: {lines[0][:300] if lines else ''}", hint=hint)
 
 
-def _check_names(model: torch.nn.Module, specs: Sequence[InputSpec]) -> None:
-    """Hold the names of a signature against those that ``forward`` takes."""
+def _check_names(model: torch.nn.Module, names: Iterable[str]) -> None:
+    """Hold the keyword arguments of a signature against those that ``forward`` takes."""
     parameters = inspect.signature(model.forward).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    given = [spec.name for spec in specs]
+    given = list(names)
     named = {name: item for name, item in parameters.items() if item.kind is not item.VAR_POSITIONAL}
     needed = {name for name, item in named.items() if item.default is item.empty}
     if set(given) - set(named) or needed - set(given):

@@ -49,7 +49,8 @@ def open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
     keywords = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
     model = seeded(lambda: torchvision.models.get_model(name, weights=None, **keywords), options.seed)
     height, width = _image_size(model, torchvision.models.get_model_weights(name))
-    specs, call = _signature(known[name], height, width)
+    first = next(iter(inspect.signature(model.forward).parameters))
+    specs, call = _signature(known[name], first, height, width)
     return finish(
         model,
         f"torchvision:{name}",
@@ -74,17 +75,17 @@ def _image_size(model: Any, weights: Any) -> tuple[int, int]:
     return IMAGE_SIZE, IMAGE_SIZE
 
 
-def _signature(family: str, height: int, width: int) -> tuple[list[InputSpec], Any]:
+def _signature(family: str, name: str, height: int, width: int) -> tuple[list[InputSpec], Any]:
     """Return the inputs of a family of models as torchvision documents them, and how ``forward`` takes them."""
     if family == "detection":
         # A list of images with values in [0, 1], each of its own size; the port has one image of one size.
-        return [InputSpec("image", "float32", (3, height, width), "image", mean=0.5, std=0.25)], {"images": ["image"]}
+        return [InputSpec("image", "float32", (3, height, width), "image", mean=0.5, std=0.25)], {name: ["image"]}
     if family == "video":
-        return [InputSpec("x", "float32", ("batch", 3, FRAMES, height, width), "video")], None
+        return [InputSpec(name, "float32", ("batch", 3, FRAMES, height, width), "video")], None
     if family == "optical_flow":
         pair = ("image1", "image2")
-        return [InputSpec(name, "float32", ("batch", 3, FLOW_SIZE, FLOW_SIZE), "image", std=0.5) for name in pair], None
-    return [InputSpec("x", "float32", ("batch", 3, height, width), "image")], None
+        return [InputSpec(one, "float32", ("batch", 3, FLOW_SIZE, FLOW_SIZE), "image", std=0.5) for one in pair], None
+    return [InputSpec(name, "float32", ("batch", 3, height, width), "image")], None
 
 
 def open_timm(name: str, options: SourceOptions) -> TorchOriginal:
