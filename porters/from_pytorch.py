@@ -35,9 +35,10 @@ class PyTorchPorter:
         started = time.perf_counter()
         program, notes = _export(original, dynamic or {})
         exported = time.perf_counter()
-        specs = _ported_signature(program, original.inputs, notes)
+        names = _input_names(program, original)
+        specs = _ported_signature(program, original.inputs, names, notes)
         try:
-            model = _walk(original, program, specs)
+            model = _walk(original, program, specs, names)
             translation = Translation(model, specs, notes=notes)
         except UnsupportedOpsError as error:
             translation = _fall_back(original, program, specs, error, notes)
@@ -52,6 +53,7 @@ PORTER = PyTorchPorter()
 def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None]]) -> tuple[Any, list[str]]:
     """Export with symbolic dimensions; where the model forbids them, with the sizes of the signature."""
     import torch
+    from torch.utils import _pytree as pytree
 
     program = original.details.get("program")
     if program is not None:
@@ -60,7 +62,9 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
         spec.name: {axis: _dim(dim, dynamic) for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
         for spec in original.inputs
     }
-    feed = _example(original.inputs, dynamic)
+    if original.call is not None:  # what is no input has no dimensions
+        symbolic = pytree.tree_map(lambda leaf: symbolic.get(leaf) if isinstance(leaf, str) else None, original.call)
+    feed = original.arguments(_example(original.inputs, dynamic))
     with torch.no_grad():
         with blaming_inputs(original.inputs):
             original.outputs = list(named_outputs(original.model(**feed)))
@@ -68,11 +72,11 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
             return torch.export.export(original.model, (), feed, dynamic_shapes=symbolic, strict=False), []
         except Exception as error:
             first = error
-        if not any(symbolic.values()):
+        if not any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
             raise _export_failed(original, first)
         try:
             # The model's own sizes: a batch of one, where the symbolic one was two.
-            fixed = dict(_example(original.inputs, dynamic, batch=1).items())
+            fixed = original.arguments(_example(original.inputs, dynamic, batch=1))
             program = torch.export.export(original.model, (), fixed, strict=False)
         except Exception as error:
             raise _export_failed(original, error) from error
@@ -118,11 +122,26 @@ def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
     )
 
 
-def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]) -> list[InputSpec]:
+def _input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
+    """Return the signature's name of each placeholder that stands for one of its inputs."""
+    from torch.utils import _pytree as pytree
+
+    if original.call is None:
+        return {spec.name: spec.name for spec in original.inputs}
+    _, given = pytree.tree_unflatten(list(program.graph_signature.user_inputs), program.call_spec.in_spec)
+    placeholders = dict(pytree.tree_flatten_with_path(given)[0])
+    wanted = dict(pytree.tree_flatten_with_path(dict(original.call))[0])
+    names = {spec.name for spec in original.inputs}
+    return {placeholders[path]: leaf for path, leaf in wanted.items() if leaf in names}
+
+
+def _ported_signature(
+    program: Any, specs: Sequence[InputSpec], names: Mapping[str, str], notes: list[str]
+) -> list[InputSpec]:
     """Return the signature with the dimensions that torch.export had to fix as integers, and note each."""
     import torch
 
-    fakes = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    fakes = {names.get(node.name): node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     ported = []
     for spec in specs:
         fake = fakes.get(spec.name)
@@ -144,9 +163,11 @@ def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]
     return ported
 
 
-def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec]) -> ir.Model:
+def _walk(
+    original: TorchOriginal, program: Any, specs: Sequence[InputSpec], input_names: Mapping[str, str]
+) -> ir.Model:
     g = GraphBuilder(original.name)
-    walker = Walker(g)
+    walker = Walker(g, input_names)
     names = {(spec.name, axis): dim for spec in specs for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
     # Interface names come first: a weight or node that is called the same takes another name, an output never does.
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}

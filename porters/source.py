@@ -17,7 +17,10 @@ SCHEMES = {
     "torchvision": ("porters.pytorch.sources", "a name of torchvision.models.list_models()"),
     "timm": ("porters.pytorch.sources", "a name of timm.list_models()"),
     "transformers": ("porters.pytorch.sources", "a directory with config.json and safetensors, or an architecture"),
-    "python": ("porters.pytorch.sources", "package.module:factory, a function that returns a model"),
+    "python": (
+        "porters.pytorch.sources",
+        "package.module:factory, a function that returns a model or (model, inputs)",
+    ),
     "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
     "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
     "card": ("porters.cards", "a name of `zooport list`"),

@@ -44,8 +44,10 @@ class Walker:
     and no parameter (folded by torch itself); a Python number or :class:`Dim`; or a tuple of these.
     """
 
-    def __init__(self, g: GraphBuilder) -> None:
+    def __init__(self, g: GraphBuilder, input_names: Mapping[str, str] | None = None) -> None:
         self.g = g
+        # Placeholders whose input has another name in the graph.
+        self._input_names = input_names or {}
         self.symbols = Symbols(g)
         self.unsupported: list[Unsupported] = []
         self.notes: list[str] = []
@@ -103,10 +105,11 @@ class Walker:
             self.env[node] = fake  # a number that export has baked in
             return
         sizes = [self.symbols.size(dim) for dim in fake.shape]
-        value = self.g.input(node.name, dtypes.to_ir(fake.dtype), [0] * len(sizes))
+        name = self._input_names.get(node.name, node.name)
+        value = self.g.input(name, dtypes.to_ir(fake.dtype), [0] * len(sizes))
         for axis, size in enumerate(sizes):
             if isinstance(size, Dim) and size.expression.is_Symbol:
-                self.symbols.define(size.expression, value, axis, axis_names.get((node.name, axis)))
+                self.symbols.define(size.expression, value, axis, axis_names.get((name, axis)))
         self.symbols.remember(value, sizes)
         self.env[node] = value
 
