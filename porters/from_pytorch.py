@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -11,6 +12,7 @@ import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
+from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
 from porters.pytorch.sources import blaming_inputs
 from porters.pytorch.walker import Walker
@@ -64,19 +66,25 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
     with torch.no_grad():
         with blaming_inputs(original.inputs):
             original.outputs = list(named_outputs(original.model(**feed)))
+        fixed = dict(_example(original.inputs, dynamic, batch=1).items())
+    free = any(symbolic.values())
+    # The model's own sizes come last: a batch of one, where the symbolic one was two.
+    attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
+    attempts += [(fixed, None, True)] if free else []
+    first: Exception | None = None
+    last: Exception | None = None
+    for example, shapes, follow in attempts:
         try:
-            return torch.export.export(original.model, (), feed, dynamic_shapes=symbolic, strict=False), []
+            with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
+                program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
         except Exception as error:
-            first = error
-        if not any(symbolic.values()):
-            raise _export_failed(original, first)
-        try:
-            # The model's own sizes: a batch of one, where the symbolic one was two.
-            fixed = dict(_example(original.inputs, dynamic, batch=1).items())
-            program = torch.export.export(original.model, (), fixed, strict=False)
-        except Exception as error:
-            raise _export_failed(original, error) from error
-    return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(first)})"]
+            first, last = first or error, error
+            continue
+        notes = (
+            [] if shapes is not None else [f"every size is fixed: torch.export refuses symbolic ones ({_cause(first)})"]
+        )
+        return program, notes
+    raise _export_failed(original, last) from last
 
 
 def _dim(name: str, dynamic: Mapping[str, tuple[int, int | None]]) -> Any:
@@ -97,7 +105,7 @@ def _example(
     return {name: to_tensor(array) for name, array in feed.items()}
 
 
-def _cause(error: BaseException) -> str:
+def _cause(error: BaseException | None) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
 
@@ -120,8 +128,6 @@ def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
 
 def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]) -> list[InputSpec]:
     """Return the signature with the dimensions that torch.export had to fix as integers, and note each."""
-    import torch
-
     fakes = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     ported = []
     for spec in specs:
@@ -129,19 +135,20 @@ def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]
         if fake is None or not hasattr(fake, "shape"):
             ported.append(spec)
             continue
-        shape = tuple(
-            want
-            if isinstance(want, str) and isinstance(have, torch.SymInt)
-            else int(have)
-            if isinstance(have, int)
-            else want
-            for want, have in zip(spec.shape, fake.shape, strict=True)
-        )
+        shape = tuple(_kept(want, have) for want, have in zip(spec.shape, fake.shape, strict=True))
         for want, have in zip(spec.shape, shape, strict=True):
             if want != have and not any("every size" in note for note in notes):
                 notes.append(f"{spec.name}: the model fixes dimension {want!r} to {have}")
         ported.append(replace(spec, shape=shape))
     return ported
+
+
+def _kept(want: int | str, have: Any) -> int | str:
+    """Return the size that a dimension has after the export: a number where torch has fixed it."""
+    if isinstance(have, int):
+        return int(have)
+    expression = have.node.expr
+    return int(expression) if expression.is_Integer else want
 
 
 def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec]) -> ir.Model:

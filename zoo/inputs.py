@@ -31,7 +31,8 @@ class InputSpec:
         name: Name in the graph.
         dtype: One of :data:`DTYPES`.
         shape: Integers, and names for symbolic dimensions.
-        kind: ``image``, ``tokens``, ``mask``, ``segments``, ``positions``, ``boxes``, ``features`` ...; how values are drawn.
+        kind: ``image``, ``tokens``, ``mask``, ``segments``, ``positions``, ``boxes``, ``features`` ...; how values are
+            drawn.
         low: Smallest value of an integer input.
         high: One more than the largest value of an integer input.
         mean: Mean of a floating-point input.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
 from collections.abc import Sequence
@@ -16,7 +17,6 @@ from porters.pytorch.sources import IMAGE_SIZE, failed, finish, need, seeded, un
 from porters.source import SourceOptions
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
-
 
 TINY = "@tiny"
 
@@ -60,7 +60,7 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
     for variant in VARIANTS:
         try:
             config = tiny_config(kind.config_class, variant)
-            model = seeded(lambda config=config: kind(config).float(), options.seed)
+            model = seeded(functools.partial(_built, kind, config), options.seed)
             call = find_call(model)
         except Exception as error:
             problem = problem or error
@@ -111,6 +111,10 @@ def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]
 def _architecture(transformers: Any, name: str, seed: int) -> Any:
     kind = _kind(transformers, name)
     return seeded(lambda: kind(kind.config_class()), seed)
+
+
+def _built(kind: Any, config: Any) -> Any:
+    return kind(config).float()
 
 
 def _kind(transformers: Any, name: str) -> Any:

@@ -43,6 +43,7 @@ class Bound:
         self.constants = dict(constants)
 
     def __call__(self, module: Any, args: Any, kwargs: Any) -> tuple[Any, Any]:
+        """Return the arguments of a call with the fixed ones among them; those of the caller win."""
         import torch
 
         fixed = {
@@ -98,7 +99,7 @@ def _combinations(model: Any, parameters: Mapping[str, Any]) -> Iterator[list[Pa
     if not found:
         return
     # Signatures that leave an optional modality out come last.
-    yield from itertools.product(*found)  # type: ignore[misc]
+    yield from itertools.product(*found)
 
 
 def _placed(model: Any, parts: Sequence[Part], switches: Mapping[str, Any]) -> Iterator[Call]:

@@ -1,4 +1,4 @@
-"""The inputs of each modality of transformers: text, images, packed patches, videos, sound, series; by argument name."""
+"""The inputs of each modality of transformers by argument name: text, images, patches, videos, sound, series."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def options(model: Any, names: Sequence[str], required: Sequence[str]) -> list[l
     if optional:
         images, sound = [*images, Part()] if images else [], [*sound, Part()] if sound else []
     batch: int | str = 1 if packed and images else "batch"
-    return [images, sound, series, _text(config, names, batch, alone=not (images or sound or series))]
+    return [images, sound, series, _text(model, names, batch)]
 
 
 def text_width(model: Any) -> int:
@@ -85,9 +85,10 @@ def _one(value: Any) -> int:
 # -- text ---------------------------------------------------------------------------------------------------------
 
 
-def _text(config: Any, names: Sequence[str], batch: int | str, alone: bool) -> list[Part]:
+def _text(model: Any, names: Sequence[str], batch: int | str) -> list[Part]:
     if "input_ids" not in names and "decoder_input_ids" not in names:
         return []
+    config = model.config
     text = config.get_text_config() if hasattr(config, "get_text_config") else config
     high = int(setting(text, "vocab_size", default=0) or setting(config, "vocab_size", default=2))
     low = FIRST_ORDINARY_TOKEN if high > FIRST_ORDINARY_TOKEN else 0
@@ -101,6 +102,10 @@ def _text(config: Any, names: Sequence[str], batch: int | str, alone: bool) -> l
         specs.append(InputSpec("token_type_ids", "int64", shape, "segments", high=int(segments), sizes=sizes))
     if "mm_token_type_ids" in names:
         specs.append(InputSpec("mm_token_type_ids", "int64", shape, "tokens", low=0, high=1, sizes=sizes))
+    if "position_ids" in names and any(hasattr(part, "get_rope_index") for part in (model, *model.children())):
+        # Positions in time, height and width are found by looping over the tokens; they can be given instead.
+        axes = InputSpec("position_ids", "int64", (3, *shape), "positions", high=LENGTH, sizes=sizes)
+        specs.append(axes)
     if "bbox" in names:
         most = int(setting(config, "max_2d_position_embeddings", default=1000))
         specs.append(InputSpec("bbox", "int64", (*shape, 4), "boxes", high=most, sizes=sizes))
@@ -176,7 +181,7 @@ def _patches(config: Any, names: Sequence[str]) -> list[Part]:
         return [Part([InputSpec(flat, "float32", shape)], grids, holder) for shape in shapes]
     if "spatial_shapes" in names:
         mask = next((name for name in ("pixel_attention_mask", "attention_mask") if name in names), None)
-        whole = {} if mask is None or "input_ids" in names and mask == "attention_mask" else {mask: [[1] * count]}
+        whole = {} if mask is None or ("input_ids" in names and mask == "attention_mask") else {mask: [[1] * count]}
         pixels = InputSpec("pixel_values", "float32", (1, count, width))
         return [Part([pixels], {"spatial_shapes": [[GRID, GRID]], **whole}, holder)]
     if "target_sizes" in names:

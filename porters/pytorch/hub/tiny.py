@@ -25,7 +25,7 @@ _KNOWN_TOKENS = {"pad": 0, "bos": 1, "eos": 2, "decoder_start": 3, "sep": 4, "cl
 # (pattern of the field's name, value); the first that matches decides. None keeps the default.
 _RULES: Sequence[tuple[str, int | None]] = (
     (r"vocab_size$|^vocab_size|_vocab_size|^num_embeddings$|^n_vocab", VOCABULARY),
-    (r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$|_size_factor", None),
+    (r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$", None),
     (r"stride|^padding$|kernel|_padding$|dilation|^groups$|pretraining_tp|_offset$|temporal_patch|merge_size", None),
     (r"num_key_value_heads$|num_kv_heads$|kv_heads$|^kv_n_heads$|num_key_value_groups", KEY_HEADS),
     (r"linear_num_key_heads|index_n_heads|num_global_key_value_heads", KEY_HEADS),
@@ -33,27 +33,26 @@ _RULES: Sequence[tuple[str, int | None]] = (
     (r"^mamba_n_heads$|^mamba_num_heads$|^ssm_num_heads$", 2 * HEADS),
     (r"head_dim$|^dim_head$|d_head$|_dim_head$|^d_kv$|dim_per_head|attention_head_size|head_size$", HEAD_WIDTH),
     (r"kv_channels|lora_rank|^rotary_dim$|_rank$|head_width", HEAD_WIDTH),
-    (r"(encoder|decoder|num|text|n)_(hidden_)?layers?$|^(encoder|decoder)_layers$|^layers$|^depth$|^n_layers?$", LAYERS),
-    (r"num_[a-z_]*(layers|blocks)$|_depth$|_layers$|num_layer$|_num_blocks$|^n_block$|(^|_)num_layers", LAYERS),
     (r"shared_experts?$|^num_shared_experts$|n_shared|expert_num_shared|first_k_dense|moe_layer_start|num_dense", 1),
+    (r"_layers?$|^layers$|^depth$|num_[a-z_]*(layers|blocks)$|_depth$|_num_blocks$|^n_block$", LAYERS),
     (r"experts_per_tok|expert_top_?k|moe_k$|^top_k(_experts)?$|moe_top_?k|num_selected_experts|topk_experts", CHOSEN),
     (r"num_experts$|n_routed_experts|num_local_experts|^moe_num_experts|^num_.*_experts$|num_zero_experts", EXPERTS),
     (r"^n_group$|^topk_group$|^num_expert_group", 1),
     (r"period$|_interval$|sparse_step$|_frequency$|every_n|sliding_window_pattern|_freq$", 2),
     (r"intermediate|ffn|inner|mlp_(dim|hidden)|^d_ff$|feed_?forward|ff_dim|fc_dim|^mlp_size", INNER),
-    (r"max_position|n_positions|max_seq|^max_length$|^n_ctx$|max_text_len|max_pos_emb|max_sequence|^seq_length", POSITIONS),
+    (r"max_position|n_positions|max_seq|^max_length$|^n_ctx$|max_text_len|max_pos_emb|^seq_length", POSITIONS),
     (r"max_source_positions|max_target_positions", POSITIONS // 2),
     (r"sliding_window|attention_window|local_attention|^local_window|attention_chunk_size|block_size", 8),
     (r"window_size$", 4),
     (r"^(mamba_)?(d_)?state(_size|_dim)?$|ssm_state|mamba_d_state|d_state", HEAD_WIDTH),
     (r"chunk_size$|chunk_length$", 8),
-    (r"mel_bins|num_mels|feature_size|^n_mels|num_mel_filters|input_feat_per_channel|mel_dim|^model_in_dim$", HEAD_WIDTH),
+    (r"mel_bins|num_mels|feature_size|^n_mels|mel_filters|input_feat_per_channel|mel_dim|^model_in_dim$", HEAD_WIDTH),
     (r"num_queries|num_query_tokens|n_latents|num_latents|latent_query_num|query_length|num_learnable", 8),
     (r"mm_tokens_per_image|image_seq_length|num_image_tokens|image_seq_len|video_seq", None),
     (r"relative_attention_num_buckets|num_buckets|max_distance|_buckets$|rel_pos_bins|rel_2d_pos_bins", None),
     (r"codebook_size|num_quantizers|num_codebooks|num_centroids|codevector", None),
     (r"hidden_size|hidden_dim|d_model|n_embd|embed(ding)?_(dim|size)|^dim$|^width$|^emb_dim$|decoder_width", WIDTH),
-    (r"proj(ection)?_(dim|size)|out(put)?_(hidden_size|dim|size)|latent_dim|_hidden$|^input_dim$|^output_channels", WIDTH),
+    (r"proj(ection)?_(dim|size)|out(put)?_(hidden_size|dim|size)|latent_dim|_hidden$|^output_channels", WIDTH),
     (r"_dim$|_size$|_channels$|_units$|_width$|_features$|num_filters|base_channels", WIDTH),
 )  # fmt: skip
 
@@ -203,22 +202,18 @@ def _small_number(name: str, value: int, config: Any, scale: _Scale) -> Any:
         return value if value < 0 else scale.token(name)
     if hasattr(config, "depths") and name in ("embed_dim", "embedding_size", "hidden_size", "num_features"):
         return scale.stage(value)
-    for pattern, small in _RULES:
-        if re.search(pattern, name):
-            if small is None:
-                return _KEEP
-            if name == "window_size" and value > WIDTH:  # in pixels, or in frames
-                return _KEEP
-            if small in (HEADS, KEY_HEADS) and "head" in name and not scale.variant.heads:
-                return _KEEP
-            if small == INNER:
-                small = scale.variant.inner
-            return min(value, small) if value > 0 else _KEEP
-    return _KEEP
+    small = next((small for pattern, small in _RULES if re.search(pattern, name)), None)
+    if small is None or value <= 0:
+        return _KEEP
+    if name == "window_size" and value > WIDTH:  # in pixels, or in frames
+        return _KEEP
+    if small in (HEADS, KEY_HEADS) and "head" in name and not scale.variant.heads:
+        return _KEEP
+    return min(value, scale.variant.inner if small == INNER else small)
 
 
 def _small_list(name: str, value: Sequence[Any], scale: _Scale) -> Any:
-    kind = type(value)
+    kind: Any = type(value)
     if all(isinstance(item, str) for item in value):
         # Two layers: the first kind and, where there is one, another.
         if "type" not in name and "pattern" not in name:
@@ -273,10 +268,8 @@ def _geometry(config: Any, values: dict[str, Any], scale: _Scale) -> dict[str, A
     patch = getattr(config, "patch_size", None)
     patch = patch[0] if isinstance(patch, (list, tuple)) and patch else patch
     hierarchical = any(hasattr(config, name) for name in ("depths", "hidden_sizes", "strides", "embed_dims"))
-    if isinstance(patch, int) and not hierarchical:
-        side = patch * scale.variant.image
-    else:
-        side = 16 * scale.variant.image
+    unit = patch if isinstance(patch, int) and not hierarchical else STAGE
+    side = unit * scale.variant.image
     whole = size[0] if isinstance(size, (list, tuple)) else size
     side = min(side, whole) if isinstance(whole, int) else side
     return {"image_size": type(size)([side] * len(size)) if isinstance(size, (list, tuple)) else side}
