@@ -5,21 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
-from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
-from porters.pytorch.sources import blaming_inputs
+from porters.pytorch.capture import capture
+from porters.pytorch.original import TorchOriginal, named_outputs
 from porters.pytorch.walker import Walker
-from zoo.errors import UserError
 from zoo.graph import GraphBuilder
-from zoo.inputs import InputSpec, sample
-
-if TYPE_CHECKING:
-    import torch
+from zoo.inputs import InputSpec
 
 
 class PyTorchPorter:
@@ -33,7 +29,7 @@ class PyTorchPorter:
         """Export and walk; where an operator has no translation the whole model goes through torch.onnx."""
         assert isinstance(original, TorchOriginal)
         started = time.perf_counter()
-        program, notes = _export(original, dynamic or {})
+        program, notes = capture(original, dynamic or {})
         exported = time.perf_counter()
         names = _input_names(program, original)
         specs = _ported_signature(program, original.inputs, names, notes)
@@ -48,78 +44,6 @@ class PyTorchPorter:
 
 
 PORTER = PyTorchPorter()
-
-
-def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None]]) -> tuple[Any, list[str]]:
-    """Export with symbolic dimensions; where the model forbids them, with the sizes of the signature."""
-    import torch
-    from torch.utils import _pytree as pytree
-
-    program = original.details.get("program")
-    if program is not None:
-        return program, []
-    symbolic = {
-        spec.name: {axis: _dim(dim, dynamic) for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
-        for spec in original.inputs
-    }
-    if original.call is not None:  # what is no input has no dimensions
-        symbolic = pytree.tree_map(lambda leaf: symbolic.get(leaf) if isinstance(leaf, str) else None, original.call)
-    feed = original.arguments(_example(original.inputs, dynamic))
-    with torch.no_grad():
-        with blaming_inputs(original.inputs):
-            original.outputs = list(named_outputs(original.model(**feed)))
-        try:
-            return torch.export.export(original.model, (), feed, dynamic_shapes=symbolic, strict=False), []
-        except Exception as error:
-            first = error
-        if not any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
-            raise _export_failed(original, first)
-        try:
-            # The model's own sizes: a batch of one, where the symbolic one was two.
-            fixed = original.arguments(_example(original.inputs, dynamic, batch=1))
-            program = torch.export.export(original.model, (), fixed, strict=False)
-        except Exception as error:
-            raise _export_failed(original, error) from error
-    return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(first)})"]
-
-
-def _dim(name: str, dynamic: Mapping[str, tuple[int, int | None]]) -> Any:
-    import torch
-
-    if name not in dynamic:
-        return torch.export.Dim.AUTO
-    low, high = dynamic[name]
-    return torch.export.Dim.AUTO(min=low, max=high) if high is not None else torch.export.Dim.AUTO(min=low)
-
-
-def _example(
-    specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]], batch: int = 2
-) -> dict[str, torch.Tensor]:
-    # torch.export takes a size of 0 or 1 for a constant: a symbolic dimension needs at least 2 to be traced.
-    sizes = {name: max(low, 2) for name, (low, _) in dynamic.items()}
-    feed = sample(specs, 0, sizes={"batch": batch, **sizes})
-    return {name: to_tensor(array) for name, array in feed.items()}
-
-
-def _cause(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
-
-
-def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
-    place = ""
-    frame = error.__traceback__
-    while frame is not None:
-        file = frame.tb_frame.f_code.co_filename
-        if "/torch/" not in file and "/porters/" not in file:
-            place = f"{file.rpartition('site-packages/')[2]}:{frame.tb_lineno}"
-        frame = frame.tb_next
-    return UserError(
-        "torch.export cannot capture the model",
-        place=place or original.reference or original.name,
-        got=f"{type(error).__name__}: {_cause(error)}",
-        hint="check the inputs (--input); Python control flow over data must become torch.cond or torch.where",
-    )
 
 
 def _input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
@@ -139,8 +63,6 @@ def _ported_signature(
     program: Any, specs: Sequence[InputSpec], names: Mapping[str, str], notes: list[str]
 ) -> list[InputSpec]:
     """Return the signature with the dimensions that torch.export had to fix as integers, and note each."""
-    import torch
-
     fakes = {names.get(node.name): node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     ported = []
     for spec in specs:
@@ -148,19 +70,20 @@ def _ported_signature(
         if fake is None or not hasattr(fake, "shape"):
             ported.append(spec)
             continue
-        shape = tuple(
-            want
-            if isinstance(want, str) and isinstance(have, torch.SymInt)
-            else int(have)
-            if isinstance(have, int)
-            else want
-            for want, have in zip(spec.shape, fake.shape, strict=True)
-        )
+        shape = tuple(_kept(want, have) for want, have in zip(spec.shape, fake.shape, strict=True))
         for want, have in zip(spec.shape, shape, strict=True):
             if want != have and not any("every size" in note for note in notes):
                 notes.append(f"{spec.name}: the model fixes dimension {want!r} to {have}")
         ported.append(replace(spec, shape=shape))
     return ported
+
+
+def _kept(want: int | str, have: Any) -> int | str:
+    """Return the size that a dimension has after the export: a number where torch has fixed it."""
+    if isinstance(have, int):
+        return int(have)
+    expression = have.node.expr
+    return int(expression) if expression.is_Integer else want
 
 
 def _walk(

@@ -31,12 +31,14 @@ class InputSpec:
         name: Name in the graph.
         dtype: One of :data:`DTYPES`.
         shape: Integers, and names for symbolic dimensions.
-        kind: ``image``, ``tokens``, ``mask``, ``segments``, ``positions``, ``features`` ...; how values are drawn.
+        kind: ``image``, ``tokens``, ``mask``, ``segments``, ``positions``, ``boxes``, ``features`` ...; how values are
+            drawn.
         low: Smallest value of an integer input.
         high: One more than the largest value of an integer input.
         mean: Mean of a floating-point input.
         std: Standard deviation of a floating-point input.
         sizes: The size used for a symbolic dimension when nothing else says; by name.
+        prefix: What every row of an integer input begins with: the placeholder tokens of an image, say.
     """
 
     name: str
@@ -48,6 +50,7 @@ class InputSpec:
     mean: float = 0.0
     std: float = 1.0
     sizes: Mapping[str, int] = field(default_factory=dict)
+    prefix: tuple[int, ...] = ()
 
     def to_card(self) -> dict[str, Any]:
         """Return the card's entry; defaults are left out."""
@@ -60,6 +63,8 @@ class InputSpec:
             entry["mean"], entry["std"] = self.mean, self.std
         if self.sizes:
             entry["sizes"] = dict(self.sizes)
+        if self.prefix:
+            entry["prefix"] = list(self.prefix)
         return entry
 
     @staticmethod
@@ -72,6 +77,7 @@ class InputSpec:
         keys = ("kind", "low", "high", "mean", "std", "sizes")
         try:
             known = {key: entry[key] for key in keys if key in entry}
+            known["prefix"] = tuple(int(token) for token in entry.get("prefix", ()))
             spec = InputSpec(entry["name"], entry["dtype"], tuple(entry["shape"]), **known)
         except (KeyError, TypeError) as error:
             raise _unreadable(entry) from error
@@ -174,7 +180,8 @@ def _integer_ends(specs: Sequence[InputSpec], ordinary: Feed, end: str) -> Feed:
     feed = dict(ordinary)
     for spec in specs:
         if spec.kind == "tokens":
-            feed[spec.name] = np.full_like(ordinary[spec.name], spec.low if end == "low" else spec.high - 1)
+            whole = np.full_like(ordinary[spec.name], spec.low if end == "low" else spec.high - 1)
+            feed[spec.name] = _prefixed(spec, whole)
     return feed
 
 
@@ -194,9 +201,24 @@ def _draw(spec: InputSpec, random: np.random.Generator, sizes: Mapping[str, int]
         return np.broadcast_to(np.arange(shape[-1]), shape).astype(dtype)
     if spec.dtype == "bool":
         return random.integers(0, 2, shape).astype(bool)
+    if spec.kind == "boxes":
+        return _boxes(random.integers(spec.low, spec.high, shape)).astype(dtype)
     if is_integer(spec.dtype):
-        return random.integers(spec.low, spec.high, shape).astype(dtype)
+        return _prefixed(spec, random.integers(spec.low, spec.high, shape).astype(dtype))
     return (random.standard_normal(shape) * spec.std + spec.mean).astype(dtype)
+
+
+def _prefixed(spec: InputSpec, values: np.ndarray) -> np.ndarray:
+    if spec.prefix:
+        values[..., : len(spec.prefix)] = np.asarray(spec.prefix)[: values.shape[-1]]
+    return values
+
+
+def _boxes(corners: np.ndarray) -> np.ndarray:
+    # (x0, y0, x1, y1) with x0 <= x1 and y0 <= y1, as models of documents take for granted.
+    return np.concatenate(
+        [np.minimum(corners[..., :2], corners[..., 2:]), np.maximum(corners[..., :2], corners[..., 2:])], -1
+    )
 
 
 def _padding_mask(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:

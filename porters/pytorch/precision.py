@@ -24,9 +24,23 @@ def promoted_mode() -> Any:
                 for key, item in (kwargs or {}).items()
             }
             args = tuple(torch.float64 if isinstance(item, torch.dtype) and item in narrow else item for item in args)
+            if func is torch.ops.aten._grouped_mm.default and args[0].dtype == torch.float64:
+                return _grouped(*args, **kwargs)
             return func(*args, **kwargs)
 
     return Promote()
+
+
+def _grouped(x: Any, weight: Any, offs: Any = None, bias: Any = None, out_dtype: Any = None) -> Any:
+    """Do what ``aten._grouped_mm`` does on rows in groups; torch has no kernel of it for float64."""
+    if offs is None or bias is not None or x.dim() != 2 or weight.dim() != 3:
+        raise NotImplementedError("grouped_mm in float64 but of rows by a stack of matrices")
+    result = x.new_zeros(x.shape[0], weight.shape[2])
+    start = 0
+    for group, end in enumerate(offs.tolist()):
+        result[start:end] = x[start:end] @ weight[group]
+        start = end
+    return result
 
 
 @contextmanager

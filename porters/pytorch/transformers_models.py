@@ -2,43 +2,77 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from porters.pytorch import checkpoints
+from porters.pytorch.hub.call import Bound, find_call
+from porters.pytorch.hub.tiny import VARIANTS, tiny_config
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.sources import IMAGE_SIZE, failed, finish, need, seeded, unknown
 from porters.source import SourceOptions
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
 
+TINY = "@tiny"
+
 
 def open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
-    """Return the original for a model directory or an architecture of transformers.
+    """Return the original for a model directory, an architecture, or ``ARCHITECTURE@tiny``.
 
     Raises:
         UserError: If there is no such architecture, or the directory does not hold the whole of a model.
     """
     transformers = need("transformers", "text")
     directory = Path(rest).expanduser()
+    if rest.endswith(TINY):
+        return _open_tiny(transformers, rest, options)
     if directory.is_dir():
         model, checkpoint = _directory(transformers, directory)
         reference, name = f"transformers:{directory.resolve()}", directory.name
     else:
         model = _architecture(transformers, rest, options.seed)
         checkpoint, reference, name = None, f"transformers:{rest}", rest
-    return finish(
-        model,
-        reference,
-        name.lower(),
-        _task(type(model).__name__),
-        transformers_inputs(model),
-        options,
-        packages=("torch", "transformers"),
-        checkpoint=checkpoint,
-    )
+    return _finish(model, reference, name, transformers_inputs(model), options, checkpoint)
+
+
+def _finish(
+    model: Any,
+    reference: str,
+    name: str,
+    specs: Sequence[InputSpec],
+    options: SourceOptions,
+    checkpoint: dict[str, Any] | None = None,
+) -> TorchOriginal:
+    task = _task(type(model).__name__)
+    packages = ("torch", "transformers")
+    return finish(model, reference, name.lower(), task, specs, options, packages=packages, checkpoint=checkpoint)
+
+
+def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOriginal:
+    """Open an architecture in the first tiny configuration that it can be built and run in."""
+    kind = _kind(transformers, rest.removesuffix(TINY))
+    problem: Exception | None = None
+    for variant in VARIANTS:
+        try:
+            config = tiny_config(kind.config_class, variant)
+            model = seeded(functools.partial(_built, kind, config), options.seed)
+            call = find_call(model)
+        except Exception as error:
+            problem = problem or error
+            continue
+        model.register_forward_pre_hook(Bound(call.constants), with_kwargs=True)
+        original = _finish(model, f"transformers:{rest}", rest.removesuffix(TINY), call.inputs, options)
+        constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
+        notes = [*original.details.get("notes", ()), *call.notes]
+        original.details = {**original.details, "notes": notes, **({"constants": constants} if constants else {})}
+        return original
+    assert problem is not None
+    raise failed("no tiny configuration runs", f"transformers:{rest}", problem) from problem
 
 
 def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]:
@@ -75,12 +109,20 @@ def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]
 
 
 def _architecture(transformers: Any, name: str, seed: int) -> Any:
+    kind = _kind(transformers, name)
+    return seeded(lambda: kind(kind.config_class()), seed)
+
+
+def _built(kind: Any, config: Any) -> Any:
+    return kind(config).float()
+
+
+def _kind(transformers: Any, name: str) -> Any:
     kind: Any = getattr(transformers, name, None)
-    config = getattr(kind, "config_class", None)
-    if kind is None or config is None:
+    if getattr(kind, "config_class", None) is None:
         known = [item for item in dir(transformers) if item.endswith(("Model", "LMHeadModel")) or "For" in item]
         raise unknown("transformers architecture", name, known)
-    return seeded(lambda: kind(config()), seed)
+    return kind
 
 
 def transformers_inputs(model: Any, length: int = 16) -> list[InputSpec]:

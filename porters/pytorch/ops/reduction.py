@@ -133,13 +133,13 @@ def _found(c: Context, op_type: str, x: ir.Value, axis: int | None, keep: bool) 
 # -- logic --------------------------------------------------------------------------------------------------------
 
 
-@translates("aten.any")
+@translates("aten.any", "aten._is_any_true")
 def any_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False) -> ir.Value:
     """ReduceMax over booleans."""
     return _boolean(c, "ReduceMax", x, axes, keep)
 
 
-@translates("aten.all")
+@translates("aten.all", "aten._is_all_true")
 def all_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False) -> ir.Value:
     """ReduceMin over booleans."""
     return _boolean(c, "ReduceMin", x, axes, keep)

@@ -1,0 +1,221 @@
+"""Values that torch.export need not know but can: constants and buffers, followed through the model's own Python code.
+
+Models read sizes of images, grids and windows out of tensors that are the same in every call (``grid.tolist()``,
+``if mask_probability == 1``). torch.export sees only shapes and dtypes and stops there. Beside each traced tensor that
+comes from constants and buffers alone, its value is kept here, and what the code asks of it is answered.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+# Larger tensors are not followed: shapes are decided by small ones.
+LARGEST = 1 << 16
+# Their results differ from call to call, or are not defined.
+_UNKNOWABLE = re.compile(
+    r"rand|dropout|bernoulli|multinomial|normal|uniform|exponential|cauchy|geometric|empty|poisson"
+)
+_FACTORIES = frozenset({"arange", "zeros", "ones", "full", "tensor", "as_tensor", "linspace", "eye", "scalar_tensor"})
+# The shapes of their results depend on values.
+_SHAPED_BY_VALUES = frozenset(
+    {
+        "nonzero", "where", "masked_select", "unique", "unique_consecutive", "repeat_interleave", "argwhere",
+        "bincount", "__getitem__", "_unique2", "_unique_impl", "_consecutive_impl", "boolean_dispatch",
+    }
+)  # fmt: skip
+
+
+@contextmanager
+def known_values(model: torch.nn.Module) -> Iterator[None]:
+    """Follow known values through every call of ``model`` inside; the model itself is left as it was."""
+
+    def small(tensor: torch.Tensor) -> bool:
+        return tensor.numel() <= LARGEST and not tensor.is_meta
+
+    values = {name: item.detach().clone() for name, item in model.named_buffers() if small(item)}
+    open_modes: list[Any] = []
+
+    def enter(module: Any, args: Any, kwargs: Any) -> None:
+        mode = _mode()
+        for name, buffer in module.named_buffers():
+            if name in values:
+                mode.know_copy(buffer, values[name])
+        mode.__enter__()
+        open_modes.append(mode)
+
+    def leave(module: Any, args: Any, result: Any) -> None:
+        open_modes.pop().__exit__(None, None, None)
+
+    handles = [
+        model.register_forward_pre_hook(enter, with_kwargs=True, prepend=True),
+        model.register_forward_hook(leave, always_call=True),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+        while open_modes:
+            open_modes.pop().__exit__(None, None, None)
+
+
+def _mode() -> Any:
+    import torch
+    from torch.overrides import TorchFunctionMode
+    from torch.utils.weak import WeakIdKeyDictionary
+
+    class KnownValues(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
+        def __init__(self) -> None:
+            super().__init__()
+            self._values: Any = WeakIdKeyDictionary()
+            # Memory that something unknown was written to; held, so that no other tensor gets its address.
+            self._spoiled: dict[int, Any] = {}
+
+        def know(self, traced: Any, value: Any) -> None:
+            self._values[traced] = value
+
+        def know_copy(self, traced: Any, value: Any) -> None:
+            with torch._C.DisableTorchFunction(), _no_modes():
+                self.know(traced, value.clone())
+
+        def value(self, item: Any) -> Any:
+            """Return the value of a traced tensor, or None."""
+            found = self._values.get(item)
+            if found is None or found.untyped_storage()._cdata in self._spoiled:
+                return None
+            return found
+
+        def spoil(self, items: Sequence[Any]) -> None:
+            for item in items:
+                found = self._values.get(item)
+                if found is not None:
+                    storage = found.untyped_storage()
+                    self._spoiled[storage._cdata] = storage
+
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            kwargs = kwargs or {}
+            name = getattr(func, "__name__", "")
+            tensors = [item for item in _flat((args, kwargs)) if isinstance(item, torch.Tensor)]
+            if name in ("__get__", "__set__", "__len__", "size", "dim", "stride") and not _makes_tensor(func):
+                return func(*args, **kwargs)
+            if not self._knowable(name, args, kwargs, tensors):
+                if _writes(name, kwargs):
+                    self.spoil(tensors)
+                return func(*args, **kwargs)
+            return self._follow(func, name, args, kwargs, tensors)
+
+        def _knowable(self, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> bool:
+            if _UNKNOWABLE.search(name) or any(_is_symbolic(item) for item in _flat((args, kwargs))):
+                return False
+            if not tensors:
+                return name in _FACTORIES
+            return all(self.value(item) is not None for item in tensors)
+
+        def _follow(self, func: Any, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> Any:
+            try:
+                with torch._C.DisableTorchFunction(), _no_modes(), torch.no_grad():
+                    value = func(*_map(args, self._real), **_map(kwargs, self._real))
+            except Exception:
+                # Nothing is known of the result, which may share memory with its arguments.
+                self.spoil(tensors)
+                return func(*args, **kwargs)
+            made = list(_flat(value))
+            if not any(isinstance(item, torch.Tensor) for item in made):
+                return value if tensors else func(*args, **kwargs)
+            if any(isinstance(item, torch.Tensor) and item.numel() > LARGEST for item in made):
+                self.spoil(tensors if _shares(made, map(self.value, tensors)) else ())
+                return func(*args, **kwargs)
+            if name in _SHAPED_BY_VALUES and not _shares(made, map(self.value, tensors)):
+                return _map(value, self._constant)
+            result = func(*args, **kwargs)
+            self._remember(result, value)
+            return result
+
+        def _real(self, item: Any) -> Any:
+            if isinstance(item, torch.device):
+                return torch.device("cpu")
+            return self.value(item) if isinstance(item, torch.Tensor) else item
+
+        def _constant(self, value: Any) -> Any:
+            """Return a value as a constant of the program."""
+            if not isinstance(value, torch.Tensor):
+                return value
+            with torch._C.DisableTorchFunction(), _no_modes():
+                items = value.reshape(-1).tolist()
+            traced = torch.tensor(items, dtype=value.dtype).reshape(value.shape)
+            self.know_copy(traced, value)
+            return traced
+
+        def _remember(self, result: Any, value: Any) -> None:
+            for traced, known in zip(_flat(result), _flat(value), strict=False):
+                if isinstance(traced, torch.Tensor) and isinstance(known, torch.Tensor):
+                    same = tuple(traced.shape) == tuple(known.shape) and traced.dtype == known.dtype
+                    if same and all(type(size) is int for size in traced.shape):
+                        self.know(traced, known)
+
+    return KnownValues()
+
+
+@contextmanager
+def _no_modes() -> Iterator[None]:
+    from torch.utils._python_dispatch import _disable_current_modes
+
+    with _disable_current_modes():
+        yield
+
+
+def _makes_tensor(func: Any) -> bool:
+    # Attributes that are views: x.T, x.mT, x.H, x.real, x.data.
+    owner = getattr(getattr(func, "__self__", None), "__name__", "")
+    return owner in ("T", "mT", "H", "mH", "real", "imag", "data")
+
+
+def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
+    if name in ("__setitem__", "__set__") or kwargs.get("out") is not None or kwargs.get("inplace"):
+        return True
+    if name.startswith("__i") and name.endswith("__"):
+        return name not in ("__int__", "__index__", "__invert__", "__iter__")
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _shares(made: Sequence[Any], values: Any) -> bool:
+    storages = {value.untyped_storage()._cdata for value in values if value is not None}
+    return any(hasattr(item, "untyped_storage") and item.untyped_storage()._cdata in storages for item in made)
+
+
+def _is_symbolic(item: Any) -> bool:
+    import torch
+
+    return isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool))
+
+
+def _flat(item: Any) -> Iterator[Any]:
+    if isinstance(item, (list, tuple)):
+        for part in item:
+            yield from _flat(part)
+    elif isinstance(item, dict):
+        for part in item.values():
+            yield from _flat(part)
+    elif isinstance(item, slice):
+        yield from (item.start, item.stop, item.step)
+    else:
+        yield item
+
+
+def _map(item: Any, function: Any) -> Any:
+    if isinstance(item, tuple) and hasattr(item, "_fields"):
+        return type(item)(*(_map(part, function) for part in item))
+    if isinstance(item, (list, tuple)):
+        kind = type(item) if type(item) in (list, tuple) else tuple
+        return kind(_map(part, function) for part in item)
+    if isinstance(item, dict):
+        return {key: _map(part, function) for key, part in item.items()}
+    if isinstance(item, slice):
+        return slice(function(item.start), function(item.stop), function(item.step))
+    return function(item)
