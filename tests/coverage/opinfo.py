@@ -25,6 +25,7 @@ import torch
 
 from porters.canonicalize import canonicalize
 from porters.porter import UnsupportedOpsError
+from porters.pytorch.registry import registered
 from porters.pytorch.walker import Walker
 from tests.coverage.judge import answers, array, difference
 from tests.coverage.samples import Call, Subject, calls, entries, why_no_meaning
@@ -172,6 +173,9 @@ def main() -> int:
 
 def _go_over(options: argparse.Namespace, rows: dict[str, Row]) -> None:
     ends = time.monotonic() + options.minutes * 60
+    registered()  # once, for every forked process
+    import onnxruntime  # noqa: F401
+
     chosen = {
         name: op
         for name, op in entries().items()

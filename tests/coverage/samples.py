@@ -1,4 +1,4 @@
-"""Torch's own OpInfo samples as modules: every tensor of a sample is an input, everything else is part of the module."""
+"""Torch's OpInfo samples as modules: every tensor of a sample is an input, the rest is part of the module."""
 
 from __future__ import annotations
 
