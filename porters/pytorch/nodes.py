@@ -58,6 +58,18 @@ def bytes_of(fake: Any) -> int:
     return total
 
 
+def empty_results(fake: Any) -> Any:
+    """Return a node's results where none of them has any element, ``None`` elsewhere."""
+    import torch
+
+    if isinstance(fake, (tuple, list)):
+        parts = [empty_results(item) for item in fake]
+        return tuple(parts) if parts and all(part is not None for part in parts) else None
+    if not isinstance(fake, torch.Tensor) or not all(isinstance(size, int) for size in fake.shape):
+        return None
+    return torch.empty(list(fake.shape), dtype=fake.dtype) if 0 in fake.shape else None
+
+
 def on_cpu(kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return keyword arguments with every device replaced by the CPU."""
     import torch

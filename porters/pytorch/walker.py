@@ -17,6 +17,7 @@ from porters.pytorch.control_flow import ControlFlow
 from porters.pytorch.nodes import (
     attribute,
     bytes_of,
+    empty_results,
     flatten,
     is_factory,
     is_node,
@@ -45,6 +46,8 @@ _SILENT = frozenset(
         "aten.sym_constrain_range.default",
         "aten.sym_constrain_range_for_size.default",
         "aten._assert_async.default",
+        # Raises where a factorization failed; a graph cannot, its results are infinite or NaN there.
+        "aten._linalg_check_errors.default",
     }
 )
 
@@ -437,6 +440,9 @@ class Walker:
             return None
         if torch.Tag.nondeterministic_seeded in node.target.tags:
             return None
+        empty = empty_results(node.meta.get("val"))
+        if empty is not None:
+            return empty  # Runtimes know many operators for tensors with elements only.
         flat = list(flatten((args, kwargs)))
         if any(isinstance(item, (ir.Value, Dim, _Parameter)) for item in flat):
             return None

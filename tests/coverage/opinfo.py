@@ -12,10 +12,12 @@ from __future__ import annotations
 import argparse
 import fnmatch
 import json
+import logging
 import multiprocessing
 import random
 import sys
 import time
+import warnings
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -126,7 +128,7 @@ def _run(model: bytes, feed: dict[str, Any], optimize: bool) -> list[Any]:
 
 def _short(error: BaseException) -> str:
     lines = [line for line in str(error).strip().splitlines() if line.strip()]
-    return f"{type(error).__name__}: {' '.join(lines)[:300]}"
+    return f"{type(error).__name__}: {' '.join(lines)[-400:]}"
 
 
 def in_own_process(name: str, op: Any, most: int, seed: int, seconds: float) -> Row:
@@ -135,6 +137,8 @@ def in_own_process(name: str, op: Any, most: int, seed: int, seconds: float) -> 
     here, there = context.Pipe(duplex=False)
 
     def work() -> None:
+        warnings.simplefilter("ignore")
+        logging.disable(logging.WARNING)
         there.send(judge_entry(name, op, most, seed))
 
     process = context.Process(target=work)
