@@ -27,7 +27,7 @@ def repeat(c: Context, rounds: int | ir.Value, states: Sequence[ir.Value], step:
         return list(states)
     body = GraphBuilder(c.g.unique("loop"), parent=c.g)
     inside = Context(body, c.symbols, c.results)
-    kinds = [state.dtype for state in states]
+    kinds = [state.dtype or c.dtype for state in states]
     sizes = [c.sizes_of(state) for state in states]
     with c.symbols.scope(body):
         index = known(inside, body.input("round", ir.DataType.INT64, []), [])
