@@ -90,7 +90,7 @@ def _walk(
     original: TorchOriginal, program: Any, specs: Sequence[InputSpec], input_names: Mapping[str, str]
 ) -> ir.Model:
     g = GraphBuilder(original.name)
-    walker = Walker(g, input_names)
+    walker = Walker(g, input_names, original.on_disk)
     names = {(spec.name, axis): dim for spec in specs for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
     # Interface names come first: a weight or node that is called the same takes another name, an output never does.
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}

@@ -43,6 +43,11 @@ class Original(Protocol):
     checkpoint: Mapping[str, Any]
     details: Mapping[str, Any]
 
+    @property
+    def runs(self) -> bool:
+        """Whether the original can be run at all: one whose weights stay on disk cannot."""
+        ...
+
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
         """Run the original on ``feed`` and return its outputs by name.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,7 @@ def port(
     dynamic: Mapping[str, tuple[int, int | None]] | None = None,
     weights: Path | str | None = None,
     seed: int = 0,
+    graph_only: bool = False,
     record_golden: bool = True,
     fold_weights: bool = True,
 ) -> Artifact:
@@ -61,6 +62,7 @@ def port(
         dynamic: Ranges for symbolic dimensions by name.
         weights: A checkpoint to load into the architecture.
         seed: Seed for weights that no checkpoint gives.
+        graph_only: Whether to leave the weights out: the graph then refers to a file that is not there.
         record_golden: Whether to record the original's outputs, without which a live model cannot be checked later.
         fold_weights: Whether batch norms and transposes go into the weights they prepare; each such weight carries
             the recipe by which upstream's becomes it.
@@ -69,7 +71,7 @@ def port(
         UserError: If the source, the inputs or the checkpoint cannot be used; nothing is left behind.
     """
     specs = _signature(inputs)
-    options = SourceOptions(specs, None if weights is None else Path(weights), seed)
+    options = SourceOptions(specs, None if weights is None else Path(weights), seed, graph_only=graph_only)
     port_to(source, out, options, dynamic=dynamic, record_golden=record_golden, fold_weights=fold_weights)
     return open_artifact(out)
 
@@ -98,7 +100,7 @@ def port_to(
     started = time.perf_counter()
     refuse_foreign(out)
     progress("open the source")
-    original = open_source(source, options)
+    original = open_source(source, replace(options, on_disk=True))
     _check_dynamic(dynamic or {}, original.inputs)
     opened = time.perf_counter()
     progress("export and translate")
@@ -110,19 +112,21 @@ def port_to(
         progress("write the weights")
         clock = time.perf_counter()
         summary = store.summarize(translation.model)
-        size = store.save(translation.model, directory, kept)
+        size = store.save(translation.model, directory, kept, absent=options.graph_only)
         written = time.perf_counter() - clock
         progress("record golden data")
         clock = time.perf_counter()
         notes = list(translation.notes) + list(original.details.get("notes", ()))
-        if record_golden:
+        if not original.runs:
+            notes.append("no golden data: the original was not run, its weights stay on disk")
+        elif record_golden:
             cases, more = golden.record(original, translation.inputs)
             golden.write(cases, directory / GOLDEN)
             notes += more
         recorded = time.perf_counter() - clock
         card = build_card(original, translation, nodes, notes, summary | {"bytes": size})
         (directory / CARD).write_text(dump_card(card), encoding="utf-8")
-        _check(directory)
+        _check(directory, options.graph_only)
         progress("seal")
     seconds = {
         "open": opened - started,
@@ -157,10 +161,10 @@ def _count(translation: Translation) -> int:
     return sum(1 for _ in translation.model.graph.all_nodes())
 
 
-def _check(directory: Path) -> None:
+def _check(directory: Path, graph_only: bool) -> None:
     from zoo.verify import check_file
 
-    check_file(directory / MODEL)
+    check_file(directory / MODEL, without_weights=graph_only)
 
 
 def _peak() -> int:

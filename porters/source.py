@@ -35,12 +35,16 @@ class SourceOptions:
     Attributes:
         inputs: The signature, where the source cannot tell it or the user wants another.
         weights: A checkpoint to load into the architecture.
+        on_disk: Whether weights that are too many for memory may stay on disk; the original then cannot be run.
+        graph_only: Whether only the graph is wanted, without weights.
         seed: Seed of the weights where there is no checkpoint, and of the recalibration of batch norms.
     """
 
     inputs: Sequence[InputSpec] = field(default_factory=tuple)
     weights: Path | None = None
     seed: int = DEFAULT_SEED
+    on_disk: bool = False
+    graph_only: bool = False
 
 
 def open_source(source: Any, options: SourceOptions | None = None) -> Original:

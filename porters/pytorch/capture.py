@@ -20,7 +20,7 @@ Ranges = Mapping[str, tuple[int, int | None]]
 
 
 def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
-    """Return the exported program and notes for the card; ``original.outputs`` is filled in.
+    """Return the exported program and notes for the card; ``original.outputs`` is filled in where it can be run.
 
     Raises:
         UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
@@ -30,14 +30,16 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     program = original.details.get("program")
     if program is not None:
         return program, []
-    feed = original.arguments(_example(original.inputs, dynamic))
-    with torch.no_grad(), blaming_inputs(original.inputs):
-        original.outputs = list(named_outputs(original.model(**feed)))
+    device = "cpu" if original.on_disk is None else "meta"
+    feed = original.arguments(_example(original.inputs, dynamic, device))
+    if original.runs:
+        with torch.no_grad(), blaming_inputs(original.inputs):
+            original.outputs = list(named_outputs(original.model(**feed)))
     symbolic = _symbolic(original, dynamic)
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
-        attempts.append((original.arguments(_example(original.inputs, dynamic, batch=1)), None, True))
+        attempts.append((original.arguments(_example(original.inputs, dynamic, device, batch=1)), None, True))
     errors: list[Exception] = []
     for example, shapes, follow in attempts:
         try:
@@ -75,11 +77,11 @@ def _dim(name: str, dynamic: Ranges) -> Any:
     return torch.export.Dim.AUTO(min=low, max=high) if high is not None else torch.export.Dim.AUTO(min=low)
 
 
-def _example(specs: Sequence[InputSpec], dynamic: Ranges, batch: int = 2) -> dict[str, torch.Tensor]:
+def _example(specs: Sequence[InputSpec], dynamic: Ranges, device: str, batch: int = 2) -> dict[str, torch.Tensor]:
     # torch.export takes a size of 0 or 1 for a constant: a symbolic dimension needs at least 2 to be traced.
     sizes = {name: max(low, 2) for name, (low, _) in dynamic.items()}
     feed = sample(specs, 0, sizes={"batch": batch, **sizes})
-    return {name: to_tensor(array) for name, array in feed.items()}
+    return {name: to_tensor(array).to(device) for name, array in feed.items()}
 
 
 def _cause(error: BaseException) -> str:

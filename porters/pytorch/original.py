@@ -16,6 +16,8 @@ from zoo.inputs import Feed, InputSpec
 if TYPE_CHECKING:
     import torch
 
+    from porters.pytorch.on_disk import OnDisk
+
 
 @dataclass
 class TorchOriginal:
@@ -23,7 +25,7 @@ class TorchOriginal:
 
     ``call`` says how ``forward`` takes the inputs where they are not its keywords one by one: its keyword arguments
     as a tree, in which the name of an input stands for its tensor (``{"images": ["image"]}``) and anything else is
-    passed as it is.
+    passed as it is. ``on_disk`` says where the weights are of a model that was built without them.
     """
 
     model: torch.nn.Module
@@ -38,6 +40,7 @@ class TorchOriginal:
     details: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "pytorch"
     call: Mapping[str, Any] | None = None
+    on_disk: OnDisk | None = None
     _double: Any = field(default=None, repr=False)
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
@@ -53,6 +56,11 @@ class TorchOriginal:
             else:
                 result = self._run_cube(tensors)
         return {name: to_numpy(tensor) for name, tensor in named_outputs(result).items()}
+
+    @property
+    def runs(self) -> bool:
+        """Whether the model can be run: not where its weights stay on disk."""
+        return self.on_disk is None
 
     def arguments(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``forward``'s keyword arguments with what ``tensors`` holds for each input; see the class."""

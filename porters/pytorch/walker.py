@@ -26,10 +26,12 @@ from porters.pytorch.nodes import (
     on_cpu,
     target_name,
 )
+from porters.pytorch.on_disk import OnDisk
 from porters.pytorch.provenance import provenance_of
 from porters.pytorch.refusals import refuse
 from porters.pytorch.registry import Context, Dim
 from porters.pytorch.symbols import Symbols
+from zoo.errors import UserError
 from zoo.graph import GraphBuilder, Provenance
 
 if TYPE_CHECKING:
@@ -59,8 +61,12 @@ class Walker:
     and no parameter (folded by torch itself); a Python number or :class:`Dim`; or a tuple of these.
     """
 
-    def __init__(self, g: GraphBuilder, input_names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, g: GraphBuilder, input_names: Mapping[str, str] | None = None, on_disk: OnDisk | None = None
+    ) -> None:
         self.g = g
+        # Where weights are that torch does not hold.
+        self._on_disk = on_disk or OnDisk({})
         # Placeholders whose input has another name in the graph.
         self._input_names = input_names or {}
         self.symbols = Symbols(g)
@@ -105,7 +111,7 @@ class Walker:
         from torch.export.graph_signature import InputKind
 
         by_name = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
-        constants = {**exported.constants, **exported.state_dict}
+        constants = {**exported.constants, **exported.state_dict, **self._on_disk.buffers}
         for spec in exported.graph_signature.input_specs:
             node = by_name[spec.arg.name]
             if spec.kind == InputKind.USER_INPUT:
@@ -362,7 +368,9 @@ class Walker:
 
     def _emit_parameter(self, parameter: _Parameter) -> ir.Value:
         if parameter.name not in self._parameters:
-            tensor = ir.tensor_adapters.TorchTensor(parameter.tensor.detach(), name=parameter.name)
+            tensor = self._on_disk.tensors.get(parameter.name) or ir.tensor_adapters.TorchTensor(
+                parameter.tensor.detach(), name=parameter.name
+            )
             value = self.g.parameter(parameter.name, tensor)
             self.symbols.remember(value, list(parameter.tensor.shape))
             self._parameters[parameter.name] = value
@@ -371,6 +379,13 @@ class Walker:
     def _emit_tensor(self, tensor: torch.Tensor) -> ir.Value:
         import torch
 
+        if tensor.is_meta:
+            raise UserError(
+                "the model makes a constant whose value is not known without its weights",
+                expected="constants that do not come from weights",
+                got=f"{tensor.dtype} {list(tensor.shape)}",
+                hint="port it with its weights in memory: a live module",
+            )
         known = self._emitted.get(id(tensor))
         if known is not None and known[1] == tensor._version:
             return known[2]
@@ -454,7 +469,7 @@ class Walker:
         if bytes_of(node.meta.get("val")) > FOLD_BYTES:
             return None
         with torch.no_grad():
-            return node.target(*args, **on_cpu(kwargs))
+            return node.target(*on_cpu(args), **on_cpu(kwargs))
 
 
 class _Parameter:
