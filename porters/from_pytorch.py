@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
-from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
+from porters.pytorch.capture import whole_functions
+from porters.pytorch.original import TorchOriginal, to_tensor
 from porters.pytorch.sources import blaming_inputs
 from porters.pytorch.walker import Walker
 from zoo.errors import UserError
@@ -67,9 +68,9 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
     feed = original.arguments(_example(original.inputs, dynamic))
     with torch.no_grad():
         with blaming_inputs(original.inputs):
-            original.outputs = list(named_outputs(original.model(**feed)))
+            original.outputs = list(original.outputs_of(original.model(**feed)))
         try:
-            return torch.export.export(original.model, (), feed, dynamic_shapes=symbolic, strict=False), []
+            return _captured(original.model, feed, symbolic), []
         except Exception as error:
             first = error
         if not any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
@@ -77,10 +78,17 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
         try:
             # The model's own sizes: a batch of one, where the symbolic one was two.
             fixed = original.arguments(_example(original.inputs, dynamic, batch=1))
-            program = torch.export.export(original.model, (), fixed, strict=False)
+            program = _captured(original.model, fixed, None)
         except Exception as error:
             raise _export_failed(original, error) from error
     return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(first)})"]
+
+
+def _captured(model: torch.nn.Module, arguments: Mapping[str, Any], symbolic: Any) -> Any:
+    import torch
+
+    with whole_functions():
+        return torch.export.export(model, (), dict(arguments), dynamic_shapes=symbolic, strict=False)
 
 
 def _dim(name: str, dynamic: Mapping[str, tuple[int, int | None]]) -> Any:
@@ -173,7 +181,7 @@ def _walk(
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}
     outputs = walker.program(program, names)
     if not original.outputs:
-        original.outputs = _output_names(program, len(outputs))
+        original.outputs = _output_names(original, program, len(outputs))
     results = []
     for name, value in zip(original.outputs, outputs, strict=True):
         results.append(_named(g, walker, name, value, name in reserved))
@@ -192,13 +200,13 @@ def _named(g: GraphBuilder, walker: Walker, name: str, value: ir.Value, reserved
     return value
 
 
-def _output_names(program: Any, count: int) -> list[str]:
+def _output_names(original: TorchOriginal, program: Any, count: int) -> list[str]:
     import torch
     from torch.utils import _pytree as pytree
 
     spec = program.call_spec.out_spec
     dummy = pytree.tree_unflatten([torch.empty(0) for _ in range(spec.num_leaves)], spec)
-    names = list(named_outputs(dummy))
+    names = list(original.outputs_of(dummy))
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
 
 
