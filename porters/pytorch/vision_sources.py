@@ -60,6 +60,7 @@ def open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
         options,
         packages=("torch", "torchvision"),
         call=call,
+        even=known[name] == "detection",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
+from porters.pytorch.ops.shared import static
 from porters.pytorch.registry import Context, translates
 
 # torchvision's batched_nms moves the boxes of each class apart where there are at most this many coordinates on a CPU,
@@ -82,14 +83,54 @@ def roi_align(
     c: Context, x: ir.Value, rois: ir.Value, spatial_scale: float, pooled_height: int, pooled_width: int,
     sampling_ratio: int, aligned: bool,
 ) -> ir.Value:  # fmt: skip
-    """RoiAlign; ``aligned`` is ONNX's half-pixel."""
-    if not isinstance(pooled_height, int) or not isinstance(pooled_width, int):
-        raise NotImplementedError("roi_align into a symbolic extent")
-    sample = c.op("Slice", rois, [0], [1], [1])
-    boxes = c.op("Slice", rois, [1], [5], [1])
-    return c.op(
-        "RoiAlign", x, boxes, c.cast(c.op("Squeeze", sample, [1]), ir.DataType.INT64),
-        coordinate_transformation_mode="half_pixel" if aligned else "output_half_pixel", mode="avg",
-        output_height=pooled_height, output_width=pooled_width, sampling_ratio=max(sampling_ratio, 0),
-        spatial_scale=spatial_scale,
-    )  # fmt: skip
+    """All samples by one GridSample, then the mean over each bin.
+
+    RoiAlign says the same, but ONNX Runtime 1.32 has no kernel for its version of opset 22.
+    """
+    if sampling_ratio <= 0:
+        raise NotImplementedError("roi_align with as many samples as a region has elements")
+    samples, height, width = (static(c.sizes_of(x)[axis], "roi_align") for axis in (0, 2, 3))
+    count = c.sizes_of(rois)[0]
+    rows, columns = pooled_height * sampling_ratio, pooled_width * sampling_ratio
+    edges = c.op("Mul", rois, spatial_scale)
+    edges = c.op("Sub", edges, 0.5) if aligned else edges
+    at_x, in_x = _samples(c, edges, 1, pooled_width, sampling_ratio, width, aligned)
+    at_y, in_y = _samples(c, edges, 2, pooled_height, sampling_ratio, height, aligned)
+    whole = c.vector([count, rows, columns])
+    across = c.op("Expand", c.op("Unsqueeze", at_x, [1]), whole)
+    down = c.op("Expand", c.op("Unsqueeze", at_y, [2]), whole)
+    grid = c.op("Concat", c.op("Unsqueeze", across, [-1]), c.op("Unsqueeze", down, [-1]), axis=-1)
+    grid = c.op("Reshape", grid, [1, -1, columns, 2])
+    inside = c.op("Mul", c.op("Unsqueeze", in_y, [2]), c.op("Unsqueeze", in_x, [1]))
+    # There may be no regions, and a size of 0 would copy the input's: -1 stands for their number.
+    bins = c.vector([c.sizes_of(x)[1], -1, pooled_height, sampling_ratio, pooled_width, sampling_ratio])
+    result = None
+    for sample in range(samples):
+        image = x if samples == 1 else c.op("Slice", x, [sample], [sample + 1], [0])
+        values = c.op("GridSample", image, grid, mode="linear", padding_mode="border", align_corners=1)
+        values = c.op("Mul", values, c.op("Reshape", inside, [1, 1, -1, columns]))
+        pooled = c.op("ReduceMean", c.op("Reshape", values, bins), [3, 5], keepdims=0)
+        pooled = c.op("Transpose", pooled, perm=[1, 0, 2, 3])
+        if result is None:
+            result = pooled
+        else:
+            own = c.op("Equal", c.op("Slice", rois, [0], [1], [1]), float(sample))
+            result = c.op("Where", c.op("Unsqueeze", own, [2, 3]), pooled, result, dtype=pooled.dtype)
+    if result is None:
+        raise NotImplementedError("roi_align of no samples")
+    return result
+
+
+def _samples(
+    c: Context, edges: ir.Value, axis: int, bins: int, grid: int, extent: int, aligned: bool
+) -> tuple[ir.Value, ir.Value]:
+    """Return of the samples along one axis (regions, bins * grid): GridSample's coordinates, and 1 where one counts."""
+    start = c.op("Slice", edges, [axis], [axis + 1], [1])
+    size = c.op("Sub", c.op("Slice", edges, [axis + 2], [axis + 3], [1]), start)
+    size = size if aligned else c.op("Max", size, c.const(1.0, ir.DataType.FLOAT))
+    steps = (np.arange(bins)[:, None] + (np.arange(grid) + 0.5) / grid).reshape(1, -1).astype(np.float32)
+    at = c.op("Add", start, c.op("Mul", c.op("Div", size, float(bins)), c.const(steps)))
+    counted = c.op("And", c.op("GreaterOrEqual", at, -1.0), c.op("LessOrEqual", at, float(extent)))
+    last = float(max(extent - 1, 1))
+    held = c.op("Clip", at, c.const(0.0, ir.DataType.FLOAT), c.const(float(extent - 1), ir.DataType.FLOAT))
+    return c.op("Sub", c.op("Mul", held, 2.0 / last), 1.0), c.cast(counted, ir.DataType.FLOAT)
