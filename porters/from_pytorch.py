@@ -12,7 +12,7 @@ import onnx_ir as ir
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
 from porters.pytorch.capture import capture
-from porters.pytorch.original import TorchOriginal, named_outputs
+from porters.pytorch.original import TorchOriginal
 from porters.pytorch.walker import Walker
 from zoo.graph import GraphBuilder
 from zoo.inputs import InputSpec
@@ -96,7 +96,7 @@ def _walk(
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}
     outputs = walker.program(program, names)
     if not original.outputs:
-        original.outputs = _output_names(program, len(outputs))
+        original.outputs = _output_names(original, program, len(outputs))
     results = []
     for name, value in zip(original.outputs, outputs, strict=True):
         results.append(_named(g, walker, name, value, name in reserved))
@@ -115,13 +115,13 @@ def _named(g: GraphBuilder, walker: Walker, name: str, value: ir.Value, reserved
     return value
 
 
-def _output_names(program: Any, count: int) -> list[str]:
+def _output_names(original: TorchOriginal, program: Any, count: int) -> list[str]:
     import torch
     from torch.utils import _pytree as pytree
 
     spec = program.call_spec.out_spec
     dummy = pytree.tree_unflatten([torch.empty(0) for _ in range(spec.num_leaves)], spec)
-    names = list(named_outputs(dummy))
+    names = list(original.outputs_of(dummy))
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
 
 

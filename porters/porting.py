@@ -179,6 +179,8 @@ def build_card(
     """Return the card of a port; it holds no time, no path of this machine and no host name."""
     details = {key: value for key, value in original.details.items() if key not in ("notes", "program")}
     graph = translation.model.graph
+    inputs = [spec.to_card() for spec in translation.inputs]
+    built_for = [spec.to_card() for spec in original.inputs]
     return {
         "schema": SCHEMA,
         "name": original.name,
@@ -189,6 +191,8 @@ def build_card(
             "versions": dict(original.versions),
             "licence": original.licence,
             "checkpoint": dict(original.checkpoint),
+            # What the original was built with, where the port had to fix dimensions of it.
+            **({"inputs": built_for} if built_for != inputs else {}),
         },
         "port": {
             "opset": OPSET,
@@ -196,7 +200,7 @@ def build_card(
             "fallback": translation.fallback,
             "notes": list(dict.fromkeys(notes)),
         },
-        "inputs": [spec.to_card() for spec in translation.inputs],
+        "inputs": inputs,
         "outputs": [
             {
                 "name": str(value.name),

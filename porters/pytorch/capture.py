@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from porters.pytorch.known_values import known_values
-from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
+from porters.pytorch.original import TorchOriginal, to_tensor
 from porters.pytorch.sources import blaming_inputs
+from porters.pytorch.whole_functions import whole_functions
 from zoo.errors import UserError
 from zoo.inputs import InputSpec, sample
 
@@ -34,7 +35,7 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     feed = original.arguments(_example(original.inputs, dynamic, device))
     if original.runs:
         with torch.no_grad(), blaming_inputs(original.inputs):
-            original.outputs = list(named_outputs(original.model(**feed)))
+            original.outputs = list(original.outputs_of(original.model(**feed)))
     symbolic = _symbolic(original, dynamic)
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
@@ -43,7 +44,8 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     errors: list[Exception] = []
     for example, shapes, follow in attempts:
         try:
-            with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
+            follower = known_values(original.model) if follow else contextlib.nullcontext()
+            with torch.no_grad(), whole_functions(), follower:
                 program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
         except Exception as error:
             errors.append(error)

@@ -55,7 +55,12 @@ class TorchOriginal:
                 result = self._run_double(tensors)
             else:
                 result = self._run_cube(tensors)
-        return {name: to_numpy(tensor) for name, tensor in named_outputs(result).items()}
+        return {name: to_numpy(tensor) for name, tensor in self.outputs_of(result).items()}
+
+    def outputs_of(self, result: Any) -> dict[str, torch.Tensor]:
+        """Return the tensors of a result by name; a name that an input has already gets ``output_`` in front."""
+        taken = {spec.name for spec in self.inputs}
+        return {f"output_{name}" if name in taken else name: tensor for name, tensor in named_outputs(result).items()}
 
     @property
     def runs(self) -> bool:

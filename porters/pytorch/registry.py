@@ -85,6 +85,15 @@ class Dim:
 Size = int | Dim
 
 
+def may_be_zero(size: Size) -> bool:
+    """Say whether only the data decides a size, so that it may be 0; a size of the inputs is at least 1."""
+    from torch.utils._sympy.symbol import SymT, symbol_is_type
+
+    return isinstance(size, Dim) and any(
+        symbol_is_type(symbol, SymT.UNBACKED_INT) for symbol in size.expression.free_symbols
+    )
+
+
 class Context:
     """What a translator works with: the builder and what is known of the node's results.
 
@@ -157,7 +166,7 @@ class Context:
         if len(left) == 1 and 0 not in [size for size in sizes if isinstance(size, int)]:
             target[left[0]] = -1
             left = []
-        if any(size == 0 for size in sizes if isinstance(size, int)):
+        if any(size == 0 for size in sizes if isinstance(size, int)) or (left and any(map(may_be_zero, sizes))):
             # A true zero beside a copied dimension: spell every size out and let 0 mean zero.
             return self.op("Reshape", value, self.vector(sizes), allowzero=1, shape=self.ir_shape(sizes))
         return self.op("Reshape", value, self.vector(target), shape=self.ir_shape(sizes))

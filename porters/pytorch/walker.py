@@ -436,7 +436,7 @@ class Walker:
 
     def _bind_symbols(self, value: Any, fake: Any) -> None:
         # Sizes that only the data decides (nonzero, item): the first value that shows one is where it is read.
-        if isinstance(value, tuple) and isinstance(fake, (tuple, list)):
+        if isinstance(value, (tuple, list)) and isinstance(fake, (tuple, list)):
             for one, fake_one in zip(value, fake, strict=False):
                 self._bind_symbols(one, fake_one)
             return
