@@ -85,10 +85,12 @@ def to_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor as a NumPy array; bfloat16 by its bits."""
+    """Return a tensor as a NumPy array; bfloat16 by its bits, complex numbers as trailing pairs."""
     import torch
 
-    plain = tensor.detach().cpu().contiguous()
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if plain.is_complex():
+        plain = torch.view_as_real(plain)
     if plain.dtype == torch.bfloat16:
         import ml_dtypes
 

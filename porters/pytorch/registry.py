@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Translator = Callable[..., Any]
 _TRANSLATORS: dict[str, Translator] = {}
+_COMPLEX: dict[str, Translator] = {}
 
 
 def translates(*targets: str) -> Callable[[Translator], Translator]:
@@ -39,15 +40,38 @@ def translates(*targets: str) -> Callable[[Translator], Translator]:
     return register
 
 
+def translates_complex(*targets: str) -> Callable[[Translator], Translator]:
+    """Register a translator that takes over where an argument or a result is complex.
+
+    Complex arguments are ``complex_numbers.ComplexValue``; the context's dtype is that of one part of the result.
+    """
+
+    def register(translator: Translator) -> Translator:
+        for target in targets:
+            _COMPLEX[target] = translator
+        return translator
+
+    return register
+
+
 def find(target: str) -> Translator | None:
     """Return the translator for ``namespace.name.overload``, the most specific one first."""
+    return _find(_TRANSLATORS, target)
+
+
+def find_complex(target: str) -> Translator | None:
+    """Return the translator for an operator on complex numbers."""
+    return _find(_COMPLEX, target)
+
+
+def _find(table: Mapping[str, Translator], target: str) -> Translator | None:
     _load_domains()
     namespace, _, rest = target.partition(".")
     name, _, overload = rest.partition(".")
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     for candidate in (target, f"{namespace}.{name}", f"{namespace}.{plain}.{overload}", f"{namespace}.{plain}"):
-        if candidate in _TRANSLATORS:
-            return _TRANSLATORS[candidate]
+        if candidate in table:
+            return table[candidate]
     return None
 
 

@@ -75,8 +75,8 @@ def _noise(own: np.ndarray, moved: np.ndarray, port: np.ndarray, truth: np.ndarr
         # An operator that is exact (floor, sort) has no business being sensitive to its input.
         if own.any():
             budget = max(budget, _norm(moved, order))
-        if budget > DECIDES * max(_norm(truth, order), 2.0**-149):
-            return f"float32 itself is off by {budget / _norm(truth, order):.2g}: decides nothing"
+        if truth.any() and budget > DECIDES * _norm(truth, order):
+            return f"float32 itself is off by {budget:.2g} of {_norm(truth, order):.2g}: decides nothing"
         ratio = _norm(port, order) / budget
         if not ratio <= limit:
             return f"noise ratio {ratio:.3g} over {limit:g}"
