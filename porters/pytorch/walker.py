@@ -228,7 +228,10 @@ class Walker:
 
     def translate(self, node: torch.fx.Node, target: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call the translator for ``target``; where there is none, decompose this operator alone."""
-        context = self.context(node)
+        try:
+            context = self.context(node)
+        except NotImplementedError as error:
+            return self._give_up(node, target, str(error))
         is_complex = complex_numbers.involved((args, kwargs), context.results)
         translator = registry.find(target)
         if translator is None and not is_complex:
@@ -334,7 +337,7 @@ class Walker:
             return 1
         if fake.dtype.is_complex:
             return ComplexValue(self._made_up(fake.real), self._made_up(fake.imag))
-        value = ir.Value(name=self.g.unique("unsupported"), type=ir.TensorType(dtypes.to_ir(fake.dtype)))
+        value = ir.Value(name=self.g.unique("unsupported"), type=ir.TensorType(_dtype_or_none(fake.dtype)))
         self._bind_symbols(value, fake)
         self.symbols.remember(value, [self.symbols.size(dim) for dim in fake.shape])
         return value
@@ -464,3 +467,10 @@ class Walker:
         for axis, dim in enumerate(getattr(fake, "shape", ())):
             if not isinstance(dim, int) and dim.node.expr.is_Symbol:
                 self.symbols.define(dim.node.expr, value, axis)
+
+
+def _dtype_or_none(dtype: torch.dtype) -> ir.DataType:
+    try:
+        return dtypes.to_ir(dtype)
+    except NotImplementedError:
+        return ir.DataType.UNDEFINED

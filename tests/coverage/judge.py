@@ -45,6 +45,8 @@ def _arrays(leaves: Sequence[object]) -> list[np.ndarray]:
 def array(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor as an array; complex numbers as trailing pairs, bfloat16 as float32."""
     plain = tensor.detach().resolve_conj().resolve_neg()
+    if plain.dtype == torch.complex32:
+        plain = plain.to(torch.complex64)
     if plain.is_complex():
         plain = torch.view_as_real(plain)
     result: np.ndarray = (plain.float() if plain.dtype == torch.bfloat16 else plain).contiguous().numpy()
