@@ -7,11 +7,13 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from porters.pytorch import dtypes
+from zoo.errors import UserError
 from zoo.graph import GraphBuilder
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from porters.pytorch.symbols import Symbols
 
 Translator = Callable[..., Any]
+# Installed packages name modules here that register translators when they are imported.
+PLUGINS = "zooport.translators"
 _TRANSLATORS: dict[str, Translator] = {}
 _COMPLEX: dict[str, Translator] = {}
 
@@ -86,6 +90,26 @@ def _load_domains() -> None:
     package = importlib.import_module("porters.pytorch.ops")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"porters.pytorch.ops.{module.name}")
+    for point in entry_points(group=PLUGINS):
+        _load_plugin(point)
+
+
+def _load_plugin(point: EntryPoint) -> None:
+    """Import a module of the user's that registers translators.
+
+    Raises:
+        UserError: If it cannot be imported.
+    """
+    try:
+        point.load()
+    except Exception as error:
+        raise UserError(
+            "a module with translators cannot be imported",
+            place=f"entry point {point.name!r} of the group {PLUGINS!r}",
+            expected="a module that imports",
+            got=f"{point.value}: {type(error).__name__}: {error}",
+            hint="mend it or uninstall the package that brings it",
+        ) from error
 
 
 @dataclass(frozen=True)

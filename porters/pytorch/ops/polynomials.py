@@ -71,17 +71,17 @@ def _evaluated(c: Context, family: Family, x: Real, degree: Real) -> ir.Value:
 
 
 def _register() -> None:
-    def translator(family: Family, shifted: bool) -> Callable[..., ir.Value]:
-        def translate(c: Context, x: Any, degree: Any) -> ir.Value:
+    def made(family: Family, shifted: bool) -> Callable[..., ir.Value]:
+        def translator(c: Context, x: Any, degree: Any) -> ir.Value:
             operand = real(c, x)
             return _evaluated(c, family, 2.0 * operand - 1.0 if shifted else operand, real(c, degree))
 
-        return translate
+        return translator
 
     for name, family in _FAMILIES.items():
-        translates(f"aten.special_{name}")(translator(family, shifted=False))
+        translates(f"aten.special_{name}")(made(family, shifted=False))
         if name.startswith("chebyshev"):
-            translates(f"aten.special_shifted_{name}")(translator(family, shifted=True))
+            translates(f"aten.special_shifted_{name}")(made(family, shifted=True))
 
 
 _register()
