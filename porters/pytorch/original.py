@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
-from porters.pytorch.precision import cube_mode, default_dtype, promoted_mode
+from porters.pytorch.precision import cube_mode, default_dtype, doubled, promoted_mode
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class TorchOriginal:
 
         if self._double is None:
             try:
-                self._double = copy.deepcopy(self.model).double()
+                self._double = doubled(copy.deepcopy(self.model))
             except Exception as error:
                 raise PrecisionUnavailableError(f"the model cannot be copied to float64: {error}") from error
         wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}

@@ -102,3 +102,37 @@ def _scaled(c: Context, spectrum: ir.Value, sizes: Sequence[Size], norm: int) ->
         spectrum = known(c, c.op("Mul", spectrum, c.op("Pow", length, c.const(power, _WIDE))), c.sizes_of(spectrum))
     parts = split(c, spectrum)
     return ComplexValue(cast(c, parts.real, c.dtype), cast(c, parts.imag, c.dtype))
+
+
+@translates_complex("aten.stft.default")
+def stft(
+    c: Context, x: ir.Value, length: int, hop: int | None = None, window_length: int | None = None,
+    window: ir.Value | None = None, normalized: bool = False, onesided: bool | None = None, *_: Any,
+) -> ComplexValue:  # fmt: skip
+    """Frames, windowed, transformed; torch has padded the signal before."""
+    if isinstance(x, ComplexValue) or isinstance(window, ComplexValue):
+        raise NotImplementedError("stft of complex numbers")
+    size = static(c.sizes_of(x)[-1], "stft")
+    step = length // 4 if hop is None else hop
+    starts = np.arange(0, size - length + 1, step)
+    frames = c.op("Gather", cast(c, x, _WIDE), c.const(starts[:, None] + np.arange(length), ir.DataType.INT64), axis=-1)
+    count = length if window_length is None else window_length
+    if window is not None:
+        frames = c.op("Mul", frames, _padded(c, cast(c, window, _WIDE), length, count))
+    elif count < length:
+        left = (length - count) // 2
+        frames = c.op("Mul", frames, c.const(np.pad(np.ones(count), (left, length - count - left))))
+    sizes = [*c.sizes_of(x)[:-1], len(starts), length]
+    known(c, frames, sizes)
+    zero = known(c, c.op("Sub", frames, frames), sizes)
+    spectrum = _transformed(c, pair(c, ComplexValue(frames, zero)), [-1], inverse=False)
+    if onesided or onesided is None:
+        spectrum = _leading(c, spectrum, len(sizes) - 1, [*sizes[:-1], length // 2 + 1])
+    whole = _scaled(c, spectrum, [length], 1 if normalized else 0)
+    order = [*range(len(sizes) - 2), len(sizes) - 1, len(sizes) - 2]
+    return ComplexValue(*(known(c, c.op("Transpose", item, perm=order), c.shape) for item in (whole.real, whole.imag)))
+
+
+def _padded(c: Context, window: ir.Value, length: int, count: int) -> ir.Value:
+    left = (length - count) // 2
+    return window if count == length else c.op("Pad", window, [left, length - count - left])
