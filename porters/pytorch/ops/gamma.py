@@ -49,7 +49,7 @@ def digamma(x: Real) -> Real:
     """The asymptotic series behind a recurrence; by reflection on the left of zero."""
     left = x < 0.0
     z = left.where(1.0 - x, x)
-    result = z * 0.0
+    result = left.where(0.0, 0.0)
     for _ in range(_FAR):
         small = z < float(_FAR)
         result = result - small.where(1.0 / z, 0.0)
