@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
-from porters.pytorch.precision import cube_mode, default_dtype, promoted_mode
+from porters.pytorch.precision import cube_mode, default_dtype, doubled, promoted_mode
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class TorchOriginal:
 
         if self._double is None:
             try:
-                self._double = copy.deepcopy(self.model).double()
+                self._double = doubled(copy.deepcopy(self.model))
             except Exception as error:
                 raise PrecisionUnavailableError(f"the model cannot be copied to float64: {error}") from error
         wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
@@ -120,10 +120,12 @@ def to_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor as a NumPy array; bfloat16 by its bits."""
+    """Return a tensor as a NumPy array; bfloat16 by its bits, complex numbers as trailing pairs."""
     import torch
 
-    plain = tensor.detach().cpu().contiguous()
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if plain.is_complex():
+        plain = torch.view_as_real(plain)
     if plain.dtype == torch.bfloat16:
         import ml_dtypes
 

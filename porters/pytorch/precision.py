@@ -15,15 +15,16 @@ def promoted_mode() -> Any:
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    narrow = {torch.float32, torch.float16, torch.bfloat16}
+    wide = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
+    wide[torch.complex64] = torch.complex128
+
+    def promoted(item: Any) -> Any:
+        return wide.get(item, item) if isinstance(item, torch.dtype) else item
 
     class Promote(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = {
-                key: torch.float64 if isinstance(item, torch.dtype) and item in narrow else item
-                for key, item in (kwargs or {}).items()
-            }
-            args = tuple(torch.float64 if isinstance(item, torch.dtype) and item in narrow else item for item in args)
+            kwargs = {key: promoted(item) for key, item in (kwargs or {}).items()}
+            args = tuple(promoted(item) for item in args)
             if func is torch.ops.aten._grouped_mm.default and args[0].dtype == torch.float64:
                 return _grouped(*args, **kwargs)
             return func(*args, **kwargs)
@@ -41,6 +42,17 @@ def _grouped(x: Any, weight: Any, offs: Any = None, bias: Any = None, out_dtype:
         result[start:end] = x[start:end] @ weight[group]
         start = end
     return result
+
+
+def doubled(model: Any) -> Any:
+    """Return ``model`` itself in float64; ``.double()`` passes complex weights over."""
+    import torch
+
+    model.double()
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dtype == torch.complex64:
+            tensor.data = tensor.data.to(torch.complex128)
+    return model
 
 
 @contextmanager
