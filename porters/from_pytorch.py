@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
+from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
 from porters.pytorch.sources import blaming_inputs
@@ -63,28 +64,40 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
         for spec in original.inputs
     }
     feed = _example(original.inputs, dynamic)
-    with torch.no_grad():
-        with blaming_inputs(original.inputs):
-            original.outputs = list(named_outputs(original.model(**feed)))
-        fixed = dict(_example(original.inputs, dynamic, batch=1).items())
-    free = any(symbolic.values())
+    with torch.no_grad(), blaming_inputs(original.inputs):
+        original.outputs = list(named_outputs(original.model(**feed)))
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
-    attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
-    attempts += [(fixed, None, True)] if free else []
-    first: Exception | None = None
-    last: Exception | None = None
+    attempts: list[tuple[Any, Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
+    attempts += [(_example(original.inputs, dynamic, batch=1), None, True)] if any(symbolic.values()) else []
+    problems: list[Exception] = []
     for example, shapes, follow in attempts:
         try:
-            with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
-                program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+            program = _capture(original, example, shapes, follow)
+            bound = tight(program, original.inputs, dynamic) if shapes is not None else []
+            if bound:
+                free = {
+                    name: {a: d for a, d in axes.items() if _size_of(original, name, a) not in bound}
+                    for name, axes in symbolic.items()
+                }
+                program = _capture(original, example, free, follow)
         except Exception as error:
-            first, last = first or error, error
+            problems.append(error)
             continue
-        notes = (
-            [] if shapes is not None else [f"every size is fixed: torch.export refuses symbolic ones ({_cause(first)})"]
-        )
-        return program, notes
-    raise _export_failed(original, last) from last
+        if shapes is not None:
+            return program, []
+        return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(problems[0])})"]
+    raise _export_failed(original, problems[-1]) from problems[-1]
+
+
+def _capture(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
+    import torch
+
+    with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
+        return torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+
+
+def _size_of(original: TorchOriginal, name: str, axis: int) -> int | str:
+    return next(spec.shape[axis] for spec in original.inputs if spec.name == name)
 
 
 def _dim(name: str, dynamic: Mapping[str, tuple[int, int | None]]) -> Any:
@@ -105,7 +118,7 @@ def _example(
     return {name: to_tensor(array) for name, array in feed.items()}
 
 
-def _cause(error: BaseException | None) -> str:
+def _cause(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return (lines[0] if lines else type(error).__name__)[:200]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from porters.pytorch import checkpoints
-from porters.pytorch.hub.call import Bound, find_call
+from porters.pytorch.hub.call import bind, find_call
 from porters.pytorch.hub.tiny import VARIANTS, tiny_config
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.sources import IMAGE_SIZE, failed, finish, need, seeded, unknown
@@ -65,7 +65,7 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
         except Exception as error:
             problem = problem or error
             continue
-        model.register_forward_pre_hook(Bound(call.constants), with_kwargs=True)
+        bind(model, call.constants)
         original = _finish(model, f"transformers:{rest}", rest.removesuffix(TINY), call.inputs, options)
         constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
         notes = [*original.details.get("notes", ()), *call.notes]
