@@ -14,7 +14,7 @@ from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
 from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
-from porters.pytorch.original import TorchOriginal, named_outputs, to_tensor
+from porters.pytorch.original import TorchOriginal, to_tensor
 from porters.pytorch.sources import blaming_inputs
 from porters.pytorch.walker import Walker
 from zoo.errors import UserError
@@ -65,7 +65,7 @@ def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None
     }
     feed = _example(original.inputs, dynamic)
     with torch.no_grad(), blaming_inputs(original.inputs):
-        original.outputs = list(named_outputs(original.model(**feed)))
+        original.outputs = list(original.named(original.model(**feed)))
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[Any, Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
     attempts += [(_example(original.inputs, dynamic, batch=1), None, True)] if any(symbolic.values()) else []
@@ -172,7 +172,7 @@ def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec]) -> 
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}
     outputs = walker.program(program, names)
     if not original.outputs:
-        original.outputs = _output_names(program, len(outputs))
+        original.outputs = _output_names(original, program, len(outputs))
     results = []
     for name, value in zip(original.outputs, outputs, strict=True):
         results.append(_named(g, walker, name, value, name in reserved))
@@ -191,13 +191,13 @@ def _named(g: GraphBuilder, walker: Walker, name: str, value: ir.Value, reserved
     return value
 
 
-def _output_names(program: Any, count: int) -> list[str]:
+def _output_names(original: TorchOriginal, program: Any, count: int) -> list[str]:
     import torch
     from torch.utils import _pytree as pytree
 
     spec = program.call_spec.out_spec
     dummy = pytree.tree_unflatten([torch.empty(0) for _ in range(spec.num_leaves)], spec)
-    names = list(named_outputs(dummy))
+    names = list(original.named(dummy))
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
 
 

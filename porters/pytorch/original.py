@@ -46,7 +46,12 @@ class TorchOriginal:
                 result = self._run_double(tensors)
             else:
                 result = self._run_cube(tensors)
-        return {name: to_numpy(tensor) for name, tensor in named_outputs(result).items()}
+        return {name: to_numpy(tensor) for name, tensor in self.named(result).items()}
+
+    def named(self, result: Any) -> dict[str, torch.Tensor]:
+        """Return every tensor of a result by name; an output that is called like an input is ``NAME_output``."""
+        taken = {spec.name for spec in self.inputs}
+        return {name + "_output" * (name in taken): item for name, item in named_outputs(result).items()}
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the state dict; tied weights stand under each of their names."""
