@@ -2,44 +2,59 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import onnx_ir as ir
+import safetensors
 
 from parity.guards import Finding
 from porters.porter import Original
-from zoo.artifact import Artifact
+from zoo.artifact import WEIGHTS, Artifact
+from zoo.derived import DERIVED, LAYOUT, evaluate, load_recipe, relaid
 from zoo.graph import PARAMETER, parameters
-
-# Key in a weight's metadata that says how its axes were permuted when it was written, e.g. ``HWIO->OIHW``.
-LAYOUT = "zooport.layout"
 
 
 def compare(artifact: Artifact, original: Original) -> list[Finding]:
-    """Return a finding for each weight that is not the original's.
+    """Return a finding for each weight that is not the original's, or not what its recipe makes of the original's.
 
     A fault in one of millions of weights can hide in the noise of the outputs; here it cannot.
     """
     theirs = original.parameters()
-    findings = []
-    for name, value in parameters(artifact.model().graph).items():
+    graph = artifact.model().graph
+    faults = {}
+    for name, value in parameters(graph).items():
         tensor = value.const_value
-        if tensor is None:
-            continue
-        upstream = tensor.metadata_props.get(PARAMETER, name)
-        fault = _fault(tensor, theirs.get(upstream))
-        if fault:
-            findings.append(Finding("", "weights", "", f"{upstream}: {fault}"))
-    return findings
+        if tensor is not None:
+            upstream = tensor.metadata_props.get(PARAMETER, name)
+            faults[upstream] = _fault(tensor.numpy(), _expected(tensor, upstream, theirs))
+    for name, array in _beside(artifact, graph).items():
+        faults[name] = _fault(array, theirs.get(name))
+    return [Finding("", "weights", "", f"{name}: {fault}") for name, fault in faults.items() if fault]
 
 
-def _fault(tensor: ir.TensorProtocol, expected: np.ndarray | None) -> str:
+def _beside(artifact: Artifact, graph: ir.Graph) -> dict[str, np.ndarray]:
+    """Return the weights that are kept beside the graph: what was folded into others."""
+    file = artifact.path / WEIGHTS
+    if not file.exists():
+        return {}
+    with safetensors.safe_open(file, "np") as stream:
+        return {name: stream.get_tensor(name) for name in stream.keys() if name not in graph.initializers}  # noqa: SIM118
+
+
+def _expected(tensor: ir.TensorProtocol, upstream: str, theirs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    recipe, layout = tensor.metadata_props.get(DERIVED), tensor.metadata_props.get(LAYOUT)
+    try:
+        if recipe:
+            return evaluate(load_recipe(recipe), theirs)
+        return relaid(theirs[upstream], layout) if layout else theirs[upstream]
+    except (KeyError, ValueError):
+        return None
+
+
+def _fault(got: np.ndarray, expected: np.ndarray | None) -> str:
     if expected is None:
         return "the original has no such weight"
-    label = tensor.metadata_props.get(LAYOUT)
-    if label:
-        before, _, after = label.partition("->")
-        expected = expected.transpose([before.index(axis) for axis in after])
-    got = tensor.numpy()
     if got.shape != expected.shape or got.dtype != expected.dtype:
         return f"expected {expected.dtype}{list(expected.shape)}, got {got.dtype}{list(got.shape)}"
     same = got.view(np.uint8) == np.ascontiguousarray(expected).view(np.uint8) if got.ndim else got == expected

@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
-from porters.cleanup import broadcast, masks, reshapes, trivial
+from porters.cleanup import broadcast, masks, pooling, reshapes, trivial
 from porters.cleanup.constants import share_constants
 from porters.cleanup.layout import merge_moves
 from porters.cleanup.linear import unflatten_gemm
@@ -27,6 +27,7 @@ CLEANUPS = (
     merge_moves,  # Transpose, Unsqueeze, Squeeze: chains said once
     merge_slices,  # slices of different axes
     *reshapes.REWRITES,  # Reshape chains, targets, packed projections
+    *pooling.REWRITES,  # global averages that are flattened
     unflatten_gemm,  # reshape(gemm(reshape(x))) is x @ w + b
 )
 # What upstream spelled out, put together again; each file states its contract.

@@ -29,6 +29,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint for the architecture")
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights where there is no checkpoint")
+    parser.add_argument(
+        "--no-fold", action="store_true", help="leave batch norms and transposed matrices as upstream has them"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -46,7 +49,9 @@ def _run(args: argparse.Namespace) -> int:
         def advance(stage: str) -> None:
             bar.update(task, description=f"{args.source}: {stage}", advance=1)
 
-        result = port_to(args.source, args.out, options, dynamic=dynamic, progress=advance)
+        result = port_to(
+            args.source, args.out, options, dynamic=dynamic, fold_weights=not args.no_fold, progress=advance
+        )
     if args.json:
         emit_json(result)
         return 0

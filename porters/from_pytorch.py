@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
-from porters.pytorch.guards import tight
-from porters.pytorch.known_values import known_values
-from porters.pytorch.original import TorchOriginal, to_tensor
-from porters.pytorch.sources import blaming_inputs
+from porters.pytorch.capture import capture
+from porters.pytorch.original import TorchOriginal
 from porters.pytorch.walker import Walker
-from zoo.errors import UserError
 from zoo.graph import GraphBuilder
-from zoo.inputs import InputSpec, sample
-
-if TYPE_CHECKING:
-    import torch
+from zoo.inputs import InputSpec
 
 
 class PyTorchPorter:
@@ -36,11 +29,12 @@ class PyTorchPorter:
         """Export and walk; where an operator has no translation the whole model goes through torch.onnx."""
         assert isinstance(original, TorchOriginal)
         started = time.perf_counter()
-        program, notes = _export(original, dynamic or {})
+        program, notes = capture(original, dynamic or {})
         exported = time.perf_counter()
-        specs = _ported_signature(program, original.inputs, notes)
+        names = _input_names(program, original)
+        specs = _ported_signature(program, original.inputs, names, notes)
         try:
-            model = _walk(original, program, specs)
+            model = _walk(original, program, specs, names)
             translation = Translation(model, specs, notes=notes)
         except UnsupportedOpsError as error:
             translation = _fall_back(original, program, specs, error, notes)
@@ -52,96 +46,24 @@ class PyTorchPorter:
 PORTER = PyTorchPorter()
 
 
-def _export(original: TorchOriginal, dynamic: Mapping[str, tuple[int, int | None]]) -> tuple[Any, list[str]]:
-    """Export with symbolic dimensions; where the model forbids them, with the sizes of the signature."""
-    import torch
+def _input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
+    """Return the signature's name of each placeholder that stands for one of its inputs."""
+    from torch.utils import _pytree as pytree
 
-    program = original.details.get("program")
-    if program is not None:
-        return program, []
-    symbolic = {
-        spec.name: {axis: _dim(dim, dynamic) for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
-        for spec in original.inputs
-    }
-    feed = _example(original.inputs, dynamic)
-    with torch.no_grad(), blaming_inputs(original.inputs):
-        original.outputs = list(original.named(original.model(**feed)))
-    # The model's own sizes come last: a batch of one, where the symbolic one was two.
-    attempts: list[tuple[Any, Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
-    attempts += [(_example(original.inputs, dynamic, batch=1), None, True)] if any(symbolic.values()) else []
-    problems: list[Exception] = []
-    for example, shapes, follow in attempts:
-        try:
-            program = _capture(original, example, shapes, follow)
-            bound = tight(program, original.inputs, dynamic) if shapes is not None else []
-            if bound:
-                free = {
-                    name: {a: d for a, d in axes.items() if _size_of(original, name, a) not in bound}
-                    for name, axes in symbolic.items()
-                }
-                program = _capture(original, example, free, follow)
-        except Exception as error:
-            problems.append(error)
-            continue
-        if shapes is not None:
-            return program, []
-        return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(problems[0])})"]
-    raise _export_failed(original, problems[-1]) from problems[-1]
+    if original.call is None:
+        return {spec.name: spec.name for spec in original.inputs}
+    _, given = pytree.tree_unflatten(list(program.graph_signature.user_inputs), program.call_spec.in_spec)
+    placeholders = dict(pytree.tree_flatten_with_path(given)[0])
+    wanted = dict(pytree.tree_flatten_with_path(dict(original.call))[0])
+    names = {spec.name for spec in original.inputs}
+    return {placeholders[path]: leaf for path, leaf in wanted.items() if leaf in names}
 
 
-def _capture(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
-    import torch
-
-    with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
-        return torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
-
-
-def _size_of(original: TorchOriginal, name: str, axis: int) -> int | str:
-    return next(spec.shape[axis] for spec in original.inputs if spec.name == name)
-
-
-def _dim(name: str, dynamic: Mapping[str, tuple[int, int | None]]) -> Any:
-    import torch
-
-    if name not in dynamic:
-        return torch.export.Dim.AUTO
-    low, high = dynamic[name]
-    return torch.export.Dim.AUTO(min=low, max=high) if high is not None else torch.export.Dim.AUTO(min=low)
-
-
-def _example(
-    specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]], batch: int = 2
-) -> dict[str, torch.Tensor]:
-    # torch.export takes a size of 0 or 1 for a constant: a symbolic dimension needs at least 2 to be traced.
-    sizes = {name: max(low, 2) for name, (low, _) in dynamic.items()}
-    feed = sample(specs, 0, sizes={"batch": batch, **sizes})
-    return {name: to_tensor(array) for name, array in feed.items()}
-
-
-def _cause(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return (lines[0] if lines else type(error).__name__)[:200]
-
-
-def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
-    place = ""
-    frame = error.__traceback__
-    while frame is not None:
-        file = frame.tb_frame.f_code.co_filename
-        if "/torch/" not in file and "/porters/" not in file:
-            place = f"{file.rpartition('site-packages/')[2]}:{frame.tb_lineno}"
-        frame = frame.tb_next
-    return UserError(
-        "torch.export cannot capture the model",
-        place=place or original.reference or original.name,
-        got=f"{type(error).__name__}: {_cause(error)}",
-        hint="check the inputs (--input); Python control flow over data must become torch.cond or torch.where",
-    )
-
-
-def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]) -> list[InputSpec]:
+def _ported_signature(
+    program: Any, specs: Sequence[InputSpec], names: Mapping[str, str], notes: list[str]
+) -> list[InputSpec]:
     """Return the signature with the dimensions that torch.export had to fix as integers, and note each."""
-    fakes = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
+    fakes = {names.get(node.name): node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     ported = []
     for spec in specs:
         fake = fakes.get(spec.name)
@@ -164,9 +86,11 @@ def _kept(want: int | str, have: Any) -> int | str:
     return int(expression) if expression.is_Integer else want
 
 
-def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec]) -> ir.Model:
+def _walk(
+    original: TorchOriginal, program: Any, specs: Sequence[InputSpec], input_names: Mapping[str, str]
+) -> ir.Model:
     g = GraphBuilder(original.name)
-    walker = Walker(g)
+    walker = Walker(g, input_names)
     names = {(spec.name, axis): dim for spec in specs for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
     # Interface names come first: a weight or node that is called the same takes another name, an output never does.
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from porters import golden
+from porters.folding import fold
 from porters.porter import Original, Translation
 from porters.source import SourceOptions, open_source
 from zoo import store
@@ -49,6 +50,7 @@ def port(
     weights: Path | str | None = None,
     seed: int = 0,
     record_golden: bool = True,
+    fold_weights: bool = True,
 ) -> Artifact:
     """Port a model and return the artifact.
 
@@ -60,13 +62,15 @@ def port(
         weights: A checkpoint to load into the architecture.
         seed: Seed for weights that no checkpoint gives.
         record_golden: Whether to record the original's outputs, without which a live model cannot be checked later.
+        fold_weights: Whether batch norms and transposes go into the weights they prepare; each such weight carries
+            the recipe by which upstream's becomes it.
 
     Raises:
         UserError: If the source, the inputs or the checkpoint cannot be used; nothing is left behind.
     """
     specs = _signature(inputs)
     options = SourceOptions(specs, None if weights is None else Path(weights), seed)
-    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden)
+    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden, fold_weights=fold_weights)
     return open_artifact(out)
 
 
@@ -87,6 +91,7 @@ def port_to(
     *,
     dynamic: Mapping[str, tuple[int, int | None]] | None = None,
     record_golden: bool = True,
+    fold_weights: bool = True,
     progress: Progress = lambda stage: None,
 ) -> PortResult:
     """Port and return the figures of the port; see :func:`port`. ``progress`` hears the name of each stage."""
@@ -99,12 +104,13 @@ def port_to(
     progress("export and translate")
     porter = importlib.import_module(PORTERS[original.framework]).PORTER
     translation: Translation = porter.translate(original, dynamic=dynamic)
+    kept = fold(translation.model) if fold_weights else {}
     nodes = _count(translation)
     with new_artifact(out) as directory:
         progress("write the weights")
         clock = time.perf_counter()
         summary = store.summarize(translation.model)
-        size = store.save(translation.model, directory)
+        size = store.save(translation.model, directory, kept)
         written = time.perf_counter() - clock
         progress("record golden data")
         clock = time.perf_counter()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,10 @@ SCHEMES = {
     "torchvision": ("porters.pytorch.sources", "a name of torchvision.models.list_models()"),
     "timm": ("porters.pytorch.sources", "a name of timm.list_models()"),
     "transformers": ("porters.pytorch.sources", "a directory with config.json and safetensors, or an architecture"),
-    "python": ("porters.pytorch.sources", "package.module:factory, a function that returns a model"),
+    "python": (
+        "porters.pytorch.sources",
+        "package.module:factory, a function that returns a model or (model, inputs)",
+    ),
     "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
     "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
     "card": ("porters.cards", "a name of `zooport list`"),
@@ -60,6 +63,47 @@ def open_source(source: Any, options: SourceOptions | None = None) -> Original:
         )
     original: Original = importlib.import_module(SCHEMES[scheme][0]).open_reference(scheme, rest, options)
     return original
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A source reference that a scheme knows by name.
+
+    Attributes:
+        source: ``scheme:name``.
+        family: The upstream module, model type or task that the model belongs to.
+        size: Builds the model without its weights and returns its number of parameters.
+    """
+
+    source: str
+    family: str
+    size: Callable[[], int]
+
+
+# scheme -> the module whose ``references(scheme, rest)`` lists what the scheme knows by name.
+LISTINGS = {
+    "torchvision": "porters.pytorch.listing",
+    "timm": "porters.pytorch.listing",
+    "python": "porters.pytorch.listing",
+    "keras": "porters.tensorflow.listing",
+}
+
+
+def references(scheme: str, rest: str) -> list[Reference]:
+    """Return every source that ``scheme`` knows by name; ``rest`` is what follows the colon, a glob.
+
+    Raises:
+        UserError: If the scheme has no list of names.
+    """
+    if scheme not in LISTINGS:
+        raise UserError(
+            f"the scheme {scheme!r} has no list of names",
+            expected=", ".join(f"{name}:PATTERN" for name in LISTINGS),
+            got=f"{scheme}:{rest}",
+            hint=did_you_mean(scheme, LISTINGS),
+        )
+    found: list[Reference] = importlib.import_module(LISTINGS[scheme]).references(scheme, rest)
+    return found
 
 
 def _open_live(model: Any, options: SourceOptions) -> Original:

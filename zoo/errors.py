@@ -18,6 +18,8 @@ class UserError(Exception):
     """
 
     exit_code = 2
+    # What was being done when it came up, where the one who raises it knows better than the one who hears it.
+    stage: str | None = None
 
     def __init__(
         self,

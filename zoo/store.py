@@ -4,82 +4,100 @@ from __future__ import annotations
 
 import json
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from zoo.graph import INLINE_BYTES, is_parameter
 
 if TYPE_CHECKING:
     import onnx_ir as ir
 
-# safetensors' names of dtypes, https://huggingface.co/docs/safetensors (format section).
+# safetensors' names of dtypes in its header, https://huggingface.co/docs/safetensors (format section).
 _DTYPES = {
-    "FLOAT": "float32",
-    "DOUBLE": "float64",
-    "FLOAT16": "float16",
-    "BFLOAT16": "bfloat16",
-    "FLOAT8E4M3FN": "float8_e4m3fn",
-    "FLOAT8E5M2": "float8_e5m2",
-    "INT64": "int64",
-    "INT32": "int32",
-    "INT16": "int16",
-    "INT8": "int8",
-    "UINT64": "uint64",
-    "UINT32": "uint32",
-    "UINT16": "uint16",
-    "UINT8": "uint8",
-    "BOOL": "bool",
+    "FLOAT": "F32",
+    "DOUBLE": "F64",
+    "FLOAT16": "F16",
+    "BFLOAT16": "BF16",
+    "FLOAT8E4M3FN": "F8_E4M3",
+    "FLOAT8E5M2": "F8_E5M2",
+    "INT64": "I64",
+    "INT32": "I32",
+    "INT16": "I16",
+    "INT8": "I8",
+    "UINT64": "U64",
+    "UINT32": "U32",
+    "UINT16": "U16",
+    "UINT8": "U8",
+    "BOOL": "BOOL",
 }
 
 
-def save(model: ir.Model, directory: Path, weights: str = "model.safetensors", graph: str = "model.onnx") -> int:
+WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
+
+
+def save(model: ir.Model, directory: Path, beside: Mapping[str, ir.TensorProtocol] | None = None) -> int:
     """Write ``model`` and its weights into ``directory`` and return the bytes of weights.
 
     Every parameter goes to the safetensors file whatever its size; constants of at most 1 KiB stay in the graph,
     where shape inference can see them. The same model gives the same bytes.
+
+    Args:
+        model: The graph; its tensors are on disk afterwards.
+        directory: Where the two files go.
+        beside: Tensors that go to the safetensors file and are not in the graph.
     """
     import onnx_ir as ir
 
     outside = {name: value for name, value in _initializers(model).items() if _goes_outside(value)}
-    file = directory / weights
-    if outside:
-        _write_safetensors(file, outside)
+    tensors = dict(beside or {}) | {name: _tensor(value) for name, value in outside.items()}
+    file = directory / WEIGHTS
+    if tensors:
+        _write_safetensors(file, tensors)
         offsets = _offsets(file)
         for name, value in outside.items():
-            value.const_value = _external(value, offsets[name], weights, directory)
+            value.const_value = _external(value, offsets[name], directory)
     proto = ir.serde.serialize_model(model)
-    (directory / graph).write_bytes(proto.SerializeToString(deterministic=True))
-    return file.stat().st_size if outside else 0
+    (directory / GRAPH).write_bytes(proto.SerializeToString(deterministic=True))
+    return file.stat().st_size if tensors else 0
 
 
-def _write_safetensors(file: Path, values: dict[str, ir.Value]) -> None:
-    import numpy as np
-    import safetensors
+def _write_safetensors(file: Path, tensors: Mapping[str, ir.TensorProtocol]) -> None:
+    """Write tensors one after the other, so that a lazy one is in memory only while it is written.
 
-    alive = []  # TensorSpec holds bare pointers: the arrays must outlive the call.
-    specs = {}
-    for name, value in values.items():
-        tensor = value.const_value
-        assert tensor is not None
-        array = np.ascontiguousarray(tensor.numpy())
-        alive.append(array)
-        specs[name] = safetensors.TensorSpec(
-            dtype=_DTYPES[tensor.dtype.name],
-            shape=list(tensor.shape.numpy()),
-            data_ptr=array.ctypes.data,
-            data_len=array.nbytes,
-        )
-    safetensors.serialize_file(specs, str(file), None)
+    The library's own serialiser wants all of them at once. The order is the library's: widest elements first, then by
+    name, which keeps every tensor aligned; the header is padded with spaces to a multiple of 8 bytes as it does.
+    """
+    order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
+    header, end = {}, 0
+    for name in order:
+        tensor = tensors[name]
+        begin, end = end, end + tensor.nbytes
+        shape = [int(size) for size in tensor.shape.numpy()]
+        header[name] = {"dtype": _DTYPES[tensor.dtype.name], "shape": shape, "data_offsets": [begin, end]}
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    with file.open("wb") as stream:
+        stream.write(struct.pack("<Q", len(text)) + text)
+        for name in order:
+            array = np.ascontiguousarray(tensors[name].numpy())
+            stream.write(array.reshape(-1).view(np.uint8).data)
 
 
-def _external(value: ir.Value, span: tuple[int, int], weights: str, directory: Path) -> ir.ExternalTensor:
+def _tensor(value: ir.Value) -> ir.TensorProtocol:
+    assert value.const_value is not None
+    return value.const_value
+
+
+def _external(value: ir.Value, span: tuple[int, int], directory: Path) -> ir.ExternalTensor:
     import onnx_ir as ir
 
-    tensor = value.const_value
-    assert tensor is not None
+    tensor = _tensor(value)
     begin, end = span
     return ir.ExternalTensor(
-        weights,
+        WEIGHTS,
         begin,
         end - begin,
         tensor.dtype,

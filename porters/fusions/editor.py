@@ -113,6 +113,10 @@ class Editor:
         self.graph.insert_before(before, node)
         return node
 
+    def unique(self, name: str) -> str:
+        """Return ``name`` for a value, or ``name.1`` ... where it is taken."""
+        return self._unique(name, self._names)
+
     def _unique(self, name: str, taken: set[str]) -> str:
         candidate, count = name, 0
         while candidate in taken:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -98,6 +100,16 @@ class Aliases:
         """Forget a node that is about to be translated once more."""
         self._base.pop(node, None)
         self._seen.pop(node, None)
+
+    @contextmanager
+    def scope(self) -> Iterator[None]:
+        """Forget behind a sub-graph what was learnt in it."""
+        before = (self._base, self._writes, self._seen)
+        self._base, self._writes, self._seen = dict(self._base), dict(self._writes), dict(self._seen)
+        try:
+            yield
+        finally:
+            self._base, self._writes, self._seen = before
 
     def read(self, node: torch.fx.Node) -> Any:
         """Return what ``node`` holds now, after every write so far."""

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass
 class TorchOriginal:
-    """See ``porters.porter.Original``; ``model`` is in eval mode."""
+    """See ``porters.porter.Original``; ``model`` is in eval mode.
+
+    ``call`` says how ``forward`` takes the inputs where they are not its keywords one by one: its keyword arguments
+    as a tree, in which the name of an input stands for its tensor (``{"images": ["image"]}``) and anything else is
+    passed as it is.
+    """
 
     model: torch.nn.Module
     reference: str
@@ -32,6 +37,7 @@ class TorchOriginal:
     checkpoint: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "pytorch"
+    call: Mapping[str, Any] | None = None
     _double: Any = field(default=None, repr=False)
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
@@ -41,7 +47,7 @@ class TorchOriginal:
         tensors = {name: to_tensor(array) for name, array in feed.items()}
         with torch.no_grad():
             if precision == "own":
-                result = self.model(**tensors)
+                result = self.model(**self.arguments(tensors))
             elif precision == "float64":
                 result = self._run_double(tensors)
             else:
@@ -52,6 +58,10 @@ class TorchOriginal:
         """Return every tensor of a result by name; an output that is called like an input is ``NAME_output``."""
         taken = {spec.name for spec in self.inputs}
         return {name + "_output" * (name in taken): item for name, item in named_outputs(result).items()}
+
+    def arguments(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``forward``'s keyword arguments with what ``tensors`` holds for each input; see the class."""
+        return arguments(self.call, tensors)
 
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the state dict; tied weights stand under each of their names."""
@@ -68,7 +78,7 @@ class TorchOriginal:
         wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
         try:
             with default_dtype(torch.float64), promoted_mode():
-                return self._double(**wide)
+                return self._double(**self.arguments(wide))
         except (RuntimeError, TypeError, NotImplementedError) as error:
             raise PrecisionUnavailableError(f"the model does not run in float64: {error}") from error
 
@@ -77,7 +87,19 @@ class TorchOriginal:
 
         backend = torch.nn.attention.SDPBackend.MATH
         with torch.nn.attention.sdpa_kernel(backend), cube_mode():
-            return self.model(**tensors)
+            return self.model(**self.arguments(tensors))
+
+
+def arguments(call: Mapping[str, Any] | None, tensors: Mapping[str, Any]) -> dict[str, Any]:
+    """Return keyword arguments: the tree ``call`` with the names of inputs replaced by what ``tensors`` holds."""
+    from torch.utils import _pytree as pytree
+
+    if call is None:
+        return dict(tensors)
+    filled: dict[str, Any] = pytree.tree_map(
+        lambda leaf: tensors[leaf] if isinstance(leaf, str) and leaf in tensors else leaf, dict(call)
+    )
+    return filled
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:
@@ -114,15 +136,23 @@ def named_outputs(result: Any) -> dict[str, torch.Tensor]:
 
     if isinstance(result, torch.Tensor):
         return {"output": result}
-    leaves, _ = pytree.tree_flatten_with_path(result)
+    leaves, _ = pytree.tree_flatten_with_path(_plain(result))
     named: dict[str, torch.Tensor] = {}
     for path, leaf in leaves:
         if isinstance(leaf, torch.Tensor):
-            named[_path_name(path)] = leaf
+            named[path_name(path)] = leaf
     return named
 
 
-def _path_name(path: Sequence[Any]) -> str:
+def _plain(result: Any) -> Any:
+    """Return a result with every mapping as a dict: libraries register theirs without names for the entries."""
+    if isinstance(result, Mapping):
+        return {key: _plain(entry) for key, entry in result.items()}
+    return type(result)(_plain(entry) for entry in result) if type(result) in (list, tuple) else result
+
+
+def path_name(path: Sequence[Any]) -> str:
+    """Return the name of a leaf from its path in a tree: ``output_0`` for an entry of a sequence."""
     parts = []
     for key in path:
         part = getattr(key, "key", getattr(key, "idx", getattr(key, "name", None)))

@@ -1,11 +1,11 @@
-"""PyTorch sources: torchvision, timm, transformers, a factory function, an exported program, a live module."""
+"""PyTorch sources: dispatch by scheme, a factory function, a live module, and what all sources share."""
 
 from __future__ import annotations
 
 import contextlib
 import importlib
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
@@ -30,10 +30,11 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOrigi
     need("torch", "torch")
     from porters.pytorch.exported import open_exported
     from porters.pytorch.transformers_models import open_transformers
+    from porters.pytorch.vision_sources import open_timm, open_torchvision
 
     openers: Mapping[str, Callable[[str, SourceOptions], TorchOriginal]] = {
-        "torchvision": _open_torchvision,
-        "timm": _open_timm,
+        "torchvision": open_torchvision,
+        "timm": open_timm,
         "transformers": open_transformers,
         "python": _open_python,
         "exported": open_exported,
@@ -49,7 +50,7 @@ def open_live(model: Any, options: SourceOptions) -> TorchOriginal:
             expected="inputs=[InputSpec(...)] or inputs={'x': example_tensor}",
             got="none",
         )
-    _check_names(model, options.inputs)
+    _check_names(model, [spec.name for spec in options.inputs])
     checkpoint: dict[str, Any] = {"kind": "live"}
     notes: list[str] = []
     if options.weights is not None:
@@ -89,73 +90,6 @@ def need(package: str, extra: str) -> Any:
         ) from error
 
 
-# -- torchvision and timm ------------------------------------------------------------------------------------------
-
-
-def _open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
-    torchvision = need("torchvision", "vision")
-    known = torchvision.models.list_models()
-    if name not in known:
-        raise unknown("torchvision model", name, known)
-    weights = torchvision.models.get_model_weights(name)
-    builder = torchvision.models.get_model_builder(name)
-    keywords = {"weights_backbone": None} if "weights_backbone" in inspect.signature(builder).parameters else {}
-    model = seeded(lambda: torchvision.models.get_model(name, weights=None, **keywords), options.seed)
-    size = _crop_size(weights)
-    return finish(
-        model,
-        f"torchvision:{name}",
-        name,
-        _torchvision_task(name, torchvision),
-        [InputSpec("x", "float32", ("batch", 3, size, size), "image")],
-        options,
-        packages=("torch", "torchvision"),
-    )
-
-
-def _crop_size(weights: Any) -> int:
-    for entry in weights:
-        crop = getattr(entry.transforms, "keywords", {}).get("crop_size")
-        if isinstance(crop, int):
-            return crop
-    return IMAGE_SIZE
-
-
-def _torchvision_task(name: str, torchvision: Any) -> str:
-    models = torchvision.models
-    for module, task in (
-        ("segmentation", "image-segmentation"),
-        ("detection", "object-detection"),
-        ("video", "video-classification"),
-        ("optical_flow", "optical-flow"),
-    ):
-        if name in models.list_models(module=getattr(models, module)):
-            return task
-    return "image-classification"
-
-
-def _open_timm(name: str, options: SourceOptions) -> TorchOriginal:
-    timm = need("timm", "vision")
-    known = timm.list_models()
-    if name.partition(".")[0] not in known:
-        raise unknown("timm model", name, known)
-    try:
-        model = seeded(lambda: timm.create_model(name, pretrained=False), options.seed)
-    except RuntimeError as error:  # the architecture is there, the tag behind the dot is not
-        raise unknown("timm model", name, timm.list_pretrained(f"{name.partition('.')[0]}.*")) from error
-    channels, *size = timm.data.resolve_model_data_config(model)["input_size"]
-    first = next(iter(inspect.signature(model.forward).parameters))
-    return finish(
-        model,
-        f"timm:{name}",
-        name,
-        "image-classification",
-        [InputSpec(first, "float32", ("batch", channels, *size), "image")],
-        options,
-        packages=("torch", "timm"),
-    )
-
-
 # -- factories and files -------------------------------------------------------------------------------------------
 
 
@@ -167,25 +101,49 @@ def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
         )
     factory = resolve_factory(module_name, attribute)
     try:
-        model = seeded(factory, options.seed)
+        made = seeded(factory, options.seed)
     except Exception as error:
         raise failed("the factory fails; it is called without arguments", f"python:{rest}", error) from error
+    model, given = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
     if not hasattr(model, "forward"):
         raise UserError(
-            "the factory returned no model", place=f"python:{rest}", expected="an nn.Module", got=type(model).__name__
-        )
-    if not options.inputs:
-        raise UserError(
-            "a python source needs its inputs",
+            "the factory returned no model",
             place=f"python:{rest}",
-            expected="--input for each of " + ", ".join(inspect.signature(model.forward).parameters),
-            got="none",
-            hint="--input x=batch,3,224,224:float32",
+            expected="an nn.Module, or (nn.Module, {name: example tensor or InputSpec})",
+            got=type(model).__name__,
         )
-    _check_names(model, options.inputs)
-    return finish(
-        model, f"python:{rest}", attribute.lower(), "unknown", list(options.inputs), options, packages=("torch",)
-    )
+    specs, call = _factory_signature(model, given, rest, options)
+    _check_names(model, call or [spec.name for spec in specs])
+    return finish(model, f"python:{rest}", attribute.lower(), "unknown", specs, options, packages=("torch",), call=call)
+
+
+def _factory_signature(
+    model: Any, given: Any, rest: str, options: SourceOptions
+) -> tuple[list[InputSpec], Mapping[str, Any] | None]:
+    """Return the signature and the call from what a factory says of its inputs; the user's own where it says nothing.
+
+    A factory gives ``forward``'s keyword arguments: an example tensor or an ``InputSpec`` for each, or a tree of them,
+    whose leaves become inputs named after their path; what is neither is passed as it is.
+    """
+    if not given:
+        if not options.inputs:
+            raise UserError(
+                "a python source needs its inputs",
+                place=f"python:{rest}",
+                expected="--input for each of " + ", ".join(inspect.signature(model.forward).parameters),
+                got="none",
+                hint="--input x=batch,3,224,224:float32",
+            )
+        return list(options.inputs), None
+    from torch.utils import _pytree as pytree
+
+    from porters.pytorch.original import path_name
+
+    leaves, tree = pytree.tree_flatten_with_path(dict(given))
+    examples = {path_name(path): leaf for path, leaf in leaves if hasattr(leaf, "shape")}
+    names = [path_name(path) if hasattr(leaf, "shape") else leaf for path, leaf in leaves]
+    call = pytree.tree_unflatten(names, tree)
+    return specs_from_examples(examples), None if call == {name: name for name in examples} else call
 
 
 def resolve_factory(module_name: str, attribute: str) -> Callable[..., Any]:
@@ -230,10 +188,14 @@ def seeded(build: Callable[[], Any], seed: int) -> Any:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build()
+        made = build()
+        # A factory of the user's may return its inputs beside the model.
+        model = made[0] if isinstance(made, tuple) and made else made
         if hasattr(model, "parameters"):
             _roughen(model)
-    return model.eval() if hasattr(model, "eval") else model
+    if hasattr(model, "eval"):
+        model.eval()
+    return made
 
 
 def _roughen(model: torch.nn.Module) -> None:
@@ -262,6 +224,7 @@ def finish(
     *,
     packages: Sequence[str],
     checkpoint: dict[str, Any] | None = None,
+    call: Mapping[str, Any] | None = None,
 ) -> TorchOriginal:
     """Load or recalibrate the weights of a freshly built model and describe it.
 
@@ -274,6 +237,7 @@ def finish(
         options: What the user added.
         packages: Packages whose versions matter; the licence is that of the last.
         checkpoint: The card's entry, where the source has loaded weights already.
+        call: How ``forward`` takes the inputs; see :class:`TorchOriginal`.
     """
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []
@@ -281,7 +245,7 @@ def finish(
         notes = checkpoints.load_into(model, options.weights)
         checkpoint = _given(options.weights)
     elif checkpoint is None:
-        recalibrated = recalibrate(model, inputs, options.seed)
+        recalibrated = recalibrate(model, inputs, options.seed, call=call)
         checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated, "roughened": True}
     return TorchOriginal(
         model.eval(),
@@ -293,19 +257,24 @@ def finish(
         licence=licence_of(packages[-1]),
         checkpoint=checkpoint,
         details={"notes": notes} if notes else {},
+        call=call,
     )
 
 
-def recalibrate(model: torch.nn.Module, specs: Sequence[InputSpec], seed: int, cases: int = 4) -> bool:
+def recalibrate(
+    model: torch.nn.Module,
+    specs: Sequence[InputSpec],
+    seed: int,
+    cases: int = 4,
+    *,
+    call: Mapping[str, Any] | None = None,
+) -> bool:
     """Give the batch norms of a seeded model the statistics of seeded inputs; say whether there were any.
 
     A model whose running statistics are still (0, 1) drives its activations to nothing or to infinity, and its
     output then says nothing about its layers. One thread: sums must not depend on how many cores there are.
     """
     import torch
-
-    from porters.pytorch.original import to_tensor
-    from zoo.inputs import sample
 
     norms = [
         m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.track_running_stats
@@ -320,15 +289,29 @@ def recalibrate(model: torch.nn.Module, specs: Sequence[InputSpec], seed: int, c
             norm.reset_running_stats()
             norm.momentum = None  # a plain average over the cases
             norm.train()
-        feed = sample(specs, seed, 2_000_003, {"batch": cases})
+        given = _samples(specs, seed, cases, call)
         with torch.no_grad(), blaming_inputs(specs):
-            model(**{name: to_tensor(array) for name, array in feed.items()})
+            model(**given)
     finally:
         torch.set_num_threads(threads)
         for norm, momentum in before:
             norm.momentum = momentum
         model.eval()
     return True
+
+
+def _samples(specs: Sequence[InputSpec], seed: int, cases: int, call: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return ``forward``'s arguments for ``cases`` samples: along the batch, or as entries of a list of samples."""
+    from porters.pytorch.original import arguments, to_tensor
+    from zoo.inputs import sample
+
+    feed = sample(specs, seed, 2_000_003, {"batch": cases})
+    given = arguments(call, {name: to_tensor(array) for name, array in feed.items()})
+    for key, entry in (call or {}).items():
+        if isinstance(entry, list) and all(name in feed for name in entry):
+            feeds = [sample(specs, seed, 2_000_003 + case) for case in range(cases)]
+            given[key] = [to_tensor(one[name]) for one in feeds for name in entry]
+    return given
 
 
 def _given(weights: Path) -> dict[str, Any]:
@@ -348,7 +331,9 @@ def blaming_inputs(specs: Sequence[InputSpec]) -> Iterator[None]:
         raise
     except Exception as error:
         given = ", ".join(f"{spec.name}={','.join(map(str, spec.shape))}:{spec.dtype}" for spec in specs)
-        raise failed("the original does not run on these inputs", given, error, "check --input") from error
+        problem = failed("the original does not run on these inputs", given, error, "check --input")
+        problem.stage = "original"
+        raise problem from error
 
 
 def failed(fact: str, place: str, error: Exception, hint: str | None = None) -> UserError:
@@ -357,12 +342,12 @@ def failed(fact: str, place: str, error: Exception, hint: str | None = None) -> 
     return UserError(fact, place=place, got=f"{type(error).__name__}: {lines[0][:300] if lines else ''}", hint=hint)
 
 
-def _check_names(model: torch.nn.Module, specs: Sequence[InputSpec]) -> None:
-    """Hold the names of a signature against those that ``forward`` takes."""
+def _check_names(model: torch.nn.Module, names: Iterable[str]) -> None:
+    """Hold the keyword arguments of a signature against those that ``forward`` takes."""
     parameters = inspect.signature(model.forward).parameters
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters.values()):
         return
-    given = [spec.name for spec in specs]
+    given = list(names)
     named = {name: item for name, item in parameters.items() if item.kind is not item.VAR_POSITIONAL}
     needed = {name for name, item in named.items() if item.default is item.empty}
     if set(given) - set(named) or needed - set(given):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
@@ -73,6 +74,17 @@ class Symbols:
         """Return the text of an expression with the user's names in it (``2*batch``)."""
         symbols = {symbol: type(symbol)(self.names.get(str(symbol), str(symbol))) for symbol in expression.free_symbols}
         return str(expression.xreplace(symbols)).replace(" ", "")
+
+    @contextmanager
+    def scope(self, body: GraphBuilder) -> Iterator[None]:
+        """Emit into a sub-graph; sizes that are read or computed there are forgotten behind it."""
+        before = (self.g, self._where, self._scalars, self._vectors)
+        self.g = body
+        self._where, self._scalars, self._vectors = dict(self._where), dict(self._scalars), dict(self._vectors)
+        try:
+            yield
+        finally:
+            self.g, self._where, self._scalars, self._vectors = before
 
     # -- emission --------------------------------------------------------------------------------------------------
 

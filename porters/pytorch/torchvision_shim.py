@@ -1,9 +1,10 @@
-"""Makes torchvision's registry wheel importable beside a CPU-only torch, and nothing else.
+"""Makes torchvision's registry wheel work beside a CPU-only torch: declares its operators and gives some a CPU kernel.
 
 The registry's torchvision wheel is built against the CUDA torch. Beside a CPU build its C++ extension does not load,
 and `import torchvision` stops at "operator torchvision::nms does not exist" because the operators whose shapes it
-describes were never declared. Declaring their schemas first is enough for every model without these operators.
-The schemas are those of torchvision 0.28's own C++ sources (torchvision/csrc/ops/*.cpp).
+describes were never declared. Their schemas are those of torchvision 0.28's own C++ sources
+(torchvision/csrc/ops/*.cpp); the kernels are in ``torchvision_kernels``. torchvision asks whether its extension was
+loaded before it calls an operator or describes its shapes to torch.export: the answer has to be yes.
 """
 
 from __future__ import annotations
@@ -38,15 +39,16 @@ _SCHEMAS = (
     f"deform_conv2d({_DEFORM}) -> Tensor",
     f"_deform_conv2d_backward(Tensor grad, {_DEFORM}) -> (Tensor, Tensor, Tensor, Tensor, Tensor)",
     "box_iou_rotated(Tensor boxes1, Tensor boxes2) -> Tensor",
+    "_cuda_version() -> int",
 )
 _LIBRARIES: list[Any] = []
 
 
 @functools.cache
 def prepare() -> bool:
-    """Declare the missing operator schemas before torchvision's first import, where its extension does not load.
+    """Declare torchvision's operators and import it, where its extension does not load.
 
-    Call this before every `import torchvision` or `import timm`. Returns whether the schemas had to be declared.
+    Call this before every `import torchvision` or `import timm`. Returns whether anything had to be declared.
     Does nothing where torchvision was imported already or its extension loads.
     """
     import importlib.util
@@ -58,11 +60,35 @@ def prepare() -> bool:
         return False
     import torch
 
+    from porters.pytorch import torchvision_kernels as kernels
+
     library = torch.library.Library("torchvision", "DEF")
     for schema in _SCHEMAS:
         library.define(schema)
+    for kernel in (kernels.nms, kernels.roi_align):
+        library.impl(kernel.__name__, kernel, "CPU")
+    library.impl("_cuda_version", lambda: -1, "CompositeExplicitAutograd")  # -1 is its own word for "no CUDA"
     _LIBRARIES.append(library)  # A library that is collected takes its operators along.
+    _import_as_if_loaded()
     return True
+
+
+def _import_as_if_loaded() -> None:
+    """Import torchvision while the loading of its extension succeeds without doing anything."""
+    import importlib
+    from pathlib import Path
+    from unittest import mock
+
+    import torch
+
+    load = torch.ops.load_library
+
+    def skip_extension(path: Any) -> None:
+        if Path(path).stem != "_C" or "torchvision" not in Path(path).parts:
+            load(path)
+
+    with mock.patch.object(torch.ops, "load_library", skip_extension):
+        importlib.import_module("torchvision")
 
 
 def _extension_loads() -> bool:

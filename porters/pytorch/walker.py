@@ -13,6 +13,19 @@ from porters.porter import Unsupported, UnsupportedOpsError
 from porters.pytorch import dtypes, registry
 from porters.pytorch.aliases import Aliases, is_view, written_argument
 from porters.pytorch.autocast import in_region_dtype
+from porters.pytorch.control_flow import ControlFlow
+from porters.pytorch.nodes import (
+    attribute,
+    bytes_of,
+    empty_results,
+    flatten,
+    is_factory,
+    is_node,
+    is_symbolic_number,
+    map_parts,
+    on_cpu,
+    target_name,
+)
 from porters.pytorch.provenance import provenance_of
 from porters.pytorch.refusals import refuse
 from porters.pytorch.registry import Context, Dim
@@ -33,6 +46,8 @@ _SILENT = frozenset(
         "aten.sym_constrain_range.default",
         "aten.sym_constrain_range_for_size.default",
         "aten._assert_async.default",
+        # Raises where a factorization failed; a graph cannot, its results are infinite or NaN there.
+        "aten._linalg_check_errors.default",
     }
 )
 
@@ -44,12 +59,15 @@ class Walker:
     and no parameter (folded by torch itself); a Python number or :class:`Dim`; or a tuple of these.
     """
 
-    def __init__(self, g: GraphBuilder) -> None:
+    def __init__(self, g: GraphBuilder, input_names: Mapping[str, str] | None = None) -> None:
         self.g = g
+        # Placeholders whose input has another name in the graph.
+        self._input_names = input_names or {}
         self.symbols = Symbols(g)
         self.unsupported: list[Unsupported] = []
         self.notes: list[str] = []
         self.aliases = Aliases(self)
+        self._control_flow = ControlFlow(self)
         self.env: dict[torch.fx.Node, Any] = {}
         self._parameters: dict[str, ir.Value] = {}
         self._emitted: dict[int, tuple[torch.Tensor, int, ir.Value]] = {}
@@ -103,10 +121,11 @@ class Walker:
             self.env[node] = fake  # a number that export has baked in
             return
         sizes = [self.symbols.size(dim) for dim in fake.shape]
-        value = self.g.input(node.name, dtypes.to_ir(fake.dtype), [0] * len(sizes))
+        name = self._input_names.get(node.name, node.name)
+        value = self.g.input(name, dtypes.to_ir(fake.dtype), [0] * len(sizes))
         for axis, size in enumerate(sizes):
             if isinstance(size, Dim) and size.expression.is_Symbol:
-                self.symbols.define(size.expression, value, axis, axis_names.get((node.name, axis)))
+                self.symbols.define(size.expression, value, axis, axis_names.get((name, axis)))
         self.symbols.remember(value, sizes)
         self.env[node] = value
 
@@ -126,7 +145,7 @@ class Walker:
     def node(self, node: torch.fx.Node) -> None:
         """Translate one node and remember its result."""
         if node.op == "get_attr":
-            self.env[node] = _attribute(node)
+            self.env[node] = attribute(node)
             return
         target = target_name(node.target)
         if target in _SILENT:
@@ -135,10 +154,10 @@ class Walker:
             self._getitem(node)
             return
         if target.startswith("higher_order."):
-            self._higher_order(node, target)
+            self._higher_order(node, target.removeprefix("higher_order."))
             return
         fake = node.meta.get("val")
-        if isinstance(fake, (int, float, bool)) or _is_symbolic_number(fake):
+        if isinstance(fake, (int, float, bool)) or is_symbolic_number(fake):
             known = self._symbolic(fake)
             if known is not None:
                 self.env[node] = known
@@ -218,7 +237,7 @@ class Walker:
             return self._decompose(node, target)
         try:
             context = self.context(node)
-            refuse(node, context, _flatten((args, kwargs)))
+            refuse(node, context, flatten((args, kwargs)))
             produced = translator(context, *args, **kwargs)
         except (NotImplementedError, KeyError) as error:  # KeyError: a dtype or a size that has no translation
             return self._give_up(node, target, str(error))
@@ -236,11 +255,11 @@ class Walker:
         graph = decompose(node)
         if graph is None:
             return self._give_up(node, target, "")
-        nodes = [item for item in _flatten((node.args, node.kwargs)) if hasattr(item, "meta")]
+        nodes = [item for item in flatten((node.args, node.kwargs)) if hasattr(item, "meta")]
         outer = self._within
         self._within = outer or provenance_of(node, target)
         try:
-            return _map(self.inline(graph, nodes), self.read)
+            return map_parts(self.inline(graph, nodes), self.read)
         finally:
             self._within = outer
 
@@ -253,7 +272,7 @@ class Walker:
             if node.op == "placeholder":
                 outer = next(pending)
                 self.env[node] = self.read(outer)
-                if hasattr(outer, "meta"):
+                if is_node(outer):
                     # What is written inside is written outside: a placeholder is the outer tensor itself.
                     self.aliases.viewed(node, outer)
             elif node.op == "output":
@@ -262,20 +281,34 @@ class Walker:
                 self.node(node)
         return result
 
-    def _higher_order(self, node: torch.fx.Node, target: str) -> None:
-        if not target.startswith(("higher_order.wrap_with_set_grad_enabled", "higher_order.wrap_with_autocast")):
-            self.env[node] = self._give_up(node, target, "control flow over tensors")
-            return
-        position = next(i for i, arg in enumerate(node.args) if getattr(arg, "op", "") == "get_attr")
+    def _higher_order(self, node: torch.fx.Node, name: str) -> None:
         outer = self._autocast
-        if target.startswith("higher_order.wrap_with_autocast"):
+        if name == "wrap_with_autocast":
             self._autocast = node.args[1] if node.args[2] else None
         try:
-            outputs = self.inline(self.read(node.args[position]), node.args[position + 1 :])
+            outputs = self._control_flow.region(node, name)
+            if outputs is None:
+                with self.attributed(node):
+                    self.env[node] = self._control_flow.translate(node, name)
+                return
+        except NotImplementedError as error:
+            self.env[node] = self._give_up(node, f"higher_order.{name}", str(error))
+            return
         finally:
             self._autocast = outer
         self._regions[node] = outputs
-        self.env[node] = _map(outputs, self.read)
+        self.env[node] = map_parts(outputs, self.read)
+
+    @contextmanager
+    def scope(self, body: GraphBuilder) -> Iterator[None]:
+        """Emit into a sub-graph; what is computed inside is forgotten behind it, for nothing outside can see it."""
+        g, env = self.g, self.env
+        self.g, self.env = body, dict(env)
+        try:
+            with self.symbols.scope(body), self.aliases.scope(), body.source(g._provenance):
+                yield
+        finally:
+            self.g, self.env = g, env
 
     def _give_up(self, node: torch.fx.Node, target: str, hint: str) -> Any:
         source = provenance_of(node, target)
@@ -298,9 +331,9 @@ class Walker:
 
     def read(self, item: Any) -> Any:
         """Return what a node (or a plain argument) stands for; writes through views are taken into account."""
-        if hasattr(item, "meta") and hasattr(item, "op"):
+        if is_node(item):
             return self.aliases.read(item)
-        if _is_symbolic_number(item):
+        if is_symbolic_number(item):
             return self._symbolic(item)
         return item
 
@@ -314,7 +347,7 @@ class Walker:
         return self.g.const(emitted)
 
     def _arguments(self, node: torch.fx.Node) -> tuple[Any, Any]:
-        return _map(tuple(node.args), self.read), _map(dict(node.kwargs), self.read)
+        return map_parts(tuple(node.args), self.read), map_parts(dict(node.kwargs), self.read)
 
     def _emit_constants(self, item: Any) -> Any:
         import torch
@@ -324,7 +357,7 @@ class Walker:
         if isinstance(item, _Parameter):
             return self._emit_parameter(item)
         if isinstance(item, (tuple, list, dict)):
-            return _map(item, self._emit_constants)
+            return map_parts(item, self._emit_constants)
         return item
 
     def _emit_parameter(self, parameter: _Parameter) -> ir.Value:
@@ -379,6 +412,13 @@ class Walker:
             self.symbols.remember(value, sizes)
         return value
 
+    def result(self, value: ir.Value, fake: Any) -> Any:
+        """Return one result of a node with the dtype and shape that torch says it has, its new symbols bound."""
+        self._bind_symbols(value, fake)
+        if is_symbolic_number(fake):
+            return self.symbols.size(fake)
+        return self._typed(value, self._results(fake)[0])
+
     def _bind_symbols(self, value: Any, fake: Any) -> None:
         # Sizes that only the data decides (nonzero, item): the first value that shows one is where it is read.
         if isinstance(value, tuple) and isinstance(fake, (tuple, list)):
@@ -387,7 +427,7 @@ class Walker:
             return
         if not isinstance(value, ir.Value):
             return
-        if _is_symbolic_number(fake) and fake.node.expr.is_Symbol:
+        if is_symbolic_number(fake) and fake.node.expr.is_Symbol:
             self.symbols.define(fake.node.expr, value, None)
         for axis, dim in enumerate(getattr(fake, "shape", ())):
             if not isinstance(dim, int) and dim.node.expr.is_Symbol:
@@ -403,15 +443,18 @@ class Walker:
             return None
         if torch.Tag.nondeterministic_seeded in node.target.tags:
             return None
-        flat = list(_flatten((args, kwargs)))
+        empty = empty_results(node.meta.get("val"))
+        if empty is not None:
+            return empty  # Runtimes know many operators for tensors with elements only.
+        flat = list(flatten((args, kwargs)))
         if any(isinstance(item, (ir.Value, Dim, _Parameter)) for item in flat):
             return None
-        if not any(isinstance(item, torch.Tensor) for item in flat) and not _is_factory(node.target):
+        if not any(isinstance(item, torch.Tensor) for item in flat) and not is_factory(node.target):
             return None
-        if _bytes_of(node.meta.get("val")) > FOLD_BYTES:
+        if bytes_of(node.meta.get("val")) > FOLD_BYTES:
             return None
         with torch.no_grad():
-            return node.target(*args, **_on_cpu(kwargs))
+            return node.target(*args, **on_cpu(kwargs))
 
 
 class _Parameter:
@@ -420,72 +463,3 @@ class _Parameter:
     def __init__(self, name: str, tensor: torch.Tensor) -> None:
         self.name = name
         self.tensor = tensor
-
-
-def target_name(target: Any) -> str:
-    """Return ``namespace.name.overload`` of an operator, or the name of a Python function."""
-    import torch
-
-    if isinstance(target, torch._ops.OpOverload):
-        return str(target)
-    if isinstance(target, torch._ops.HigherOrderOperator):
-        return f"higher_order.{target.name()}"
-    return f"python.{getattr(target, '__name__', target)}"
-
-
-def _attribute(node: torch.fx.Node) -> Any:
-    owner: Any = node.graph.owning_module
-    for part in str(node.target).split("."):
-        owner = getattr(owner, part)
-    return owner
-
-
-def _is_symbolic_number(item: Any) -> bool:
-    import torch
-
-    return isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool))
-
-
-def _is_factory(target: Any) -> bool:
-    return all("Tensor" not in str(argument.type) for argument in target._schema.arguments)
-
-
-def _bytes_of(fake: Any) -> int:
-    fakes = fake if isinstance(fake, (tuple, list)) else [fake]
-    total = 0
-    for item in fakes:
-        if hasattr(item, "dtype"):
-            count = 1
-            for dim in item.shape:
-                count *= dim if isinstance(dim, int) else 1 << 40
-            total += count * item.dtype.itemsize
-    return total
-
-
-def _on_cpu(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    import torch
-
-    return {key: torch.device("cpu") if isinstance(item, torch.device) else item for key, item in kwargs.items()}
-
-
-def _map(item: Any, function: Any) -> Any:
-    if isinstance(item, (list, tuple)):
-        return (
-            type(item)(_map(part, function) for part in item)
-            if type(item) in (list, tuple)
-            else [_map(part, function) for part in item]
-        )
-    if isinstance(item, dict):
-        return {key: _map(part, function) for key, part in item.items()}
-    return function(item)
-
-
-def _flatten(item: Any) -> Any:
-    if isinstance(item, (list, tuple)):
-        for part in item:
-            yield from _flatten(part)
-    elif isinstance(item, dict):
-        for part in item.values():
-            yield from _flatten(part)
-    else:
-        yield item

@@ -24,14 +24,13 @@ from porters.tensorflow.tensor import (
     logical,
     permuted,
 )
+from zoo.derived import LAYOUT
 from zoo.errors import InternalError
 from zoo.graph import GraphBuilder
 
 if TYPE_CHECKING:
     from porters.tensorflow.node import Node
 
-# Key in a weight's metadata: how its axes were permuted when it was written.
-LAYOUT = "zooport.layout"
 _RUNTIME_OPERATORS = {"//": "Div", "%": "Mod", "max": "Max", "min": "Min"}
 
 

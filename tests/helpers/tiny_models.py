@@ -44,6 +44,31 @@ def tokens() -> Tokens:
     return Tokens()
 
 
+class Nested(torch.nn.Module):
+    """Takes a list and a mapping of tensors, and a flag."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = torch.nn.Linear(8, 5)
+
+    def forward(self, images: list[torch.Tensor], more: dict[str, torch.Tensor], twice: bool = False) -> torch.Tensor:
+        rows = self.head(torch.stack(images)) * (2 if twice else 1)
+        return rows + more["shift"] - more["scale"]["by"]
+
+
+def tokens_with_inputs() -> tuple[Tokens, dict[str, torch.Tensor]]:
+    return Tokens(), {"ids": torch.tensor([[1, 2, 10]] * 2), "mask": torch.ones(2, 3, dtype=torch.int64)}
+
+
+def nested_with_inputs() -> tuple[Nested, dict[str, object]]:
+    leaves = {"shift": torch.zeros(2, 5), "scale": {"by": torch.zeros(2, 5)}}
+    return Nested(), {"images": [torch.zeros(2, 8)], "more": leaves, "twice": True}
+
+
+def tokens_with_another_input() -> tuple[Tokens, dict[str, torch.Tensor]]:
+    return Tokens(), {"ids": torch.zeros(2, 3, dtype=torch.int64), "masks": torch.ones(2, 3)}
+
+
 def without_weights() -> torch.nn.Module:
     return torch.nn.ReLU()
 

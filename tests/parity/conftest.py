@@ -80,8 +80,8 @@ TEXT_INPUTS = [
 
 
 def make(model: Any, inputs: list[InputSpec], out: Path) -> Ported:
-    """Port a live model."""
-    port_to(model, out, SourceOptions(inputs))
+    """Port a live model; its norms stay nodes of their own, so that faults can be put into them."""
+    port_to(model, out, SourceOptions(inputs), fold_weights=False)
     return Ported(open_artifact(out), open_live(model, SourceOptions(inputs)))
 
 

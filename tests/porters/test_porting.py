@@ -14,6 +14,7 @@ import pytest
 import tiny_models
 import torch
 
+from parity import check
 from porters import port
 from zoo.artifact import GOLDEN, MODEL, WEIGHTS, open_artifact, verify
 from zoo.inputs import parse_input
@@ -88,6 +89,14 @@ def test_a_model_without_weights_has_no_weights_file(tmp_path: Path) -> None:
     assert not (artifact.path / WEIGHTS).exists()
     assert artifact.card()["weights"] == {"tensors": 0, "elements": 0, "bytes": 0}
     assert verify(artifact.path) == []
+
+
+def test_a_model_that_takes_a_list_and_a_mapping_is_ported_with_flat_inputs(tmp_path: Path) -> None:
+    artifact = port("python:tiny_models:nested_with_inputs", out=tmp_path / "art")
+    model = onnx.load(artifact.path / MODEL, load_external_data=False)
+    assert [value.name for value in model.graph.input] == ["images_0", "more_shift", "more_scale_by"]
+    assert [value.type.tensor_type.shape.dim[0].dim_param for value in model.graph.input] == ["batch"] * 3
+    assert check(artifact, save=False).holds
 
 
 def test_a_range_of_one_size_and_a_fixed_size_are_kept(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny_models
 import torch
@@ -58,6 +59,7 @@ def test_the_command_line_refuses_an_unknown_source(tmp_path: Path, refused: Cal
 )
 def test_an_unknown_model_gets_the_nearest_names(source: str, near: str) -> None:
     scheme, _, name = source.partition(":")
+    prepare()  # torchvision cannot be imported without it
     pytest.importorskip({"card": "torch"}.get(scheme, scheme), reason=f"the extra for {scheme}: is not installed")
     error = refusal(source)
     assert repr(name) in error.fact
@@ -103,6 +105,31 @@ def test_a_module_that_fails_while_it_is_imported_is_refused(tmp_path: Path, mon
 def test_a_factory_without_inputs_is_asked_for_them() -> None:
     error = refusal("python:tiny_models:tokens")
     assert "--input for each of ids, mask" in str(error.expected)
+
+
+def test_a_factory_may_give_its_inputs_beside_the_model() -> None:
+    specs = open_source("python:tiny_models:tokens_with_inputs").inputs
+    assert [(spec.name, spec.dtype, spec.shape) for spec in specs] == [
+        ("ids", "int64", ("batch", 3)),
+        ("mask", "int64", ("batch", 3)),
+    ]
+    assert specs[0].high == 11
+    other = open_source("python:tiny_models:tokens_with_inputs", SourceOptions([parse_input("ids=batch,5:int64")]))
+    assert other.inputs[0].shape == ("batch", 5)
+
+
+def test_a_factorys_tree_of_inputs_is_flat_to_the_user_and_a_tree_to_the_model() -> None:
+    original = open_source("python:tiny_models:nested_with_inputs")
+    names = ["images_0", "more_shift", "more_scale_by"]
+    assert [spec.name for spec in original.inputs] == names
+    feed = {name: np.full((2, 8 if name == "images_0" else 5), step, "float32") for step, name in enumerate(names)}
+    head = original.parameters()
+    wanted = 2 * (head["head.weight"].sum(1) * 0 + head["head.bias"]) + 1 - 2
+    np.testing.assert_allclose(original.run(feed)["output"], np.tile(wanted, (1, 2, 1)), rtol=1e-6)
+
+
+def test_a_factorys_inputs_must_be_those_of_its_model() -> None:
+    assert refusal("python:tiny_models:tokens_with_another_input").got == "ids, masks"
 
 
 def test_a_live_module_without_inputs_is_asked_for_them() -> None:

@@ -13,9 +13,6 @@ from porters.pytorch.ops.reduction import p_norm
 from porters.pytorch.ops.shared import SMALL_INTEGERS, alike, computable, is_float, known, operands, static
 from porters.pytorch.registry import Context, translates
 
-# Rows of a matrix whose determinant is computed as such on the way to its logarithm.
-LARGEST_DETERMINANT = 16
-
 
 @translates("aten.linear")
 def linear(c: Context, x: ir.Value, weight: ir.Value, bias: ir.Value | None = None) -> ir.Value:
@@ -149,15 +146,6 @@ def det(c: Context, x: ir.Value) -> tuple[ir.Value]:
 def linalg_det(c: Context, x: ir.Value) -> ir.Value:
     """Det."""
     return c.op("Det", x)
-
-
-@translates("aten._linalg_slogdet", "aten.linalg_slogdet", "aten.slogdet")
-def slogdet(c: Context, x: ir.Value) -> tuple[ir.Value, ir.Value]:
-    """Sign and logarithm of Det, for matrices so small that Det itself neither overflows nor vanishes."""
-    if static(c.sizes_of(x)[-1], "slogdet") > LARGEST_DETERMINANT:
-        raise NotImplementedError(f"slogdet of more than {LARGEST_DETERMINANT} rows")
-    found = c.op("Det", x)
-    return c.op("Sign", found), c.op("Log", c.op("Abs", found))
 
 
 @translates("aten.linalg_cross")

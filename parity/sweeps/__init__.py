@@ -1,0 +1,1 @@
+"""Sweeps: port and check many models, each in a process of its own."""

@@ -1,0 +1,80 @@
+"""The verb ``sweep``."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.verb import Verb
+
+if TYPE_CHECKING:
+    from parity.sweeps.row import Row
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "patterns", nargs="+", metavar="PATTERN", help="source patterns such as 'timm:*' or 'keras:ResNet*'"
+    )
+    parser.add_argument("-o", "--out", required=True, type=Path, metavar="OUT", help="where the table goes")
+    parser.add_argument("--exclude", action="append", default=[], metavar="PATTERN", help="what to leave out")
+    parser.add_argument("--sample", type=int, default=0, metavar="N", help="draw N models at random (default: all)")
+    parser.add_argument(
+        "--per-family", type=int, default=0, metavar="N", help="the N smallest models of each upstream module"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="S", help="seed of the draw, the weights and the inputs")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="models at once (default: 1)")
+    parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="limit of a model (default: 900)")
+    parser.add_argument("--memory", type=float, default=12, metavar="GIB", help="limit of a model (default: 12)")
+    parser.add_argument("--retry", action="store_true", help="run again what did not pass before")
+    parser.add_argument("--keep", action="store_true", help="keep the artifacts")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from parity.sweeps.pool import Limits
+    from parity.sweeps.sweep import SweepOptions, sweep
+    from zoo.console import emit_json, progress
+
+    options = SweepOptions(
+        args.sample, args.exclude, args.per_family, args.seed, max(args.jobs, 1),
+        Limits(args.timeout, int(args.memory * 2**30)), args.retry, args.keep,
+    )  # fmt: skip
+    with progress() as bar:
+        task = bar.add_task("sweep", total=None)
+
+        def heard(row: Row, done: int, total: int) -> None:
+            word = row.verdict or row.status
+            bar.update(task, description=f"sweep: {row.source} {word}", completed=done, total=total)
+            if not bar.console.is_terminal:
+                bar.console.print(f"{done}/{total} {row.source} {word} {row.error[:120]}", markup=False, soft_wrap=True)
+
+        rows = sweep(args.patterns, args.out, options, command=_command(), progress=heard)
+    if args.json:
+        emit_json({"out": str(args.out), "rows": [row.to_dict() for row in rows]})
+    else:
+        _show(rows, args.out)
+    return 0 if all(row.passes for row in rows if row.counts) else 1
+
+
+def _command() -> str:
+    return shlex.join(["zooport", *sys.argv[1:]])
+
+
+def _show(rows: Sequence[Row], out: Path) -> None:
+    from parity.sweeps.table import SUMMARY, TABLE
+    from zoo.console import emit
+
+    counted = [row for row in rows if row.counts]
+    passed = [row for row in rows if row.passes]
+    for row in rows:
+        if not row.passes:
+            emit(f"{row.source}: {row.verdict or row.status} in {row.stage}: {row.error[:200]}")
+    emit(f"{len(passed)} of {len(counted)} models whose original runs pass; {len(rows)} in the sweep")
+    emit(f"table: {out / TABLE}, summary: {out / SUMMARY}")
+
+
+SWEEP = Verb("sweep", "port and check many models, each in a process of its own", _configure, _run)

@@ -1,0 +1,128 @@
+"""Runs jobs in processes of their own, a few at a time, and ends those that take too long or too much memory."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from multiprocessing.connection import Connection
+from typing import Any
+
+import psutil
+
+from parity.sweeps.job import Job, work
+from parity.sweeps.row import Row
+
+# How often a running job's memory is looked at.
+_POLL_S = 0.25
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one job may take.
+
+    Attributes:
+        seconds: Wall time.
+        memory_bytes: Resident memory.
+    """
+
+    seconds: float = 900.0
+    memory_bytes: int = 12 << 30
+
+
+@dataclass
+class _Running:
+    job: Job
+    process: Any
+    pipe: Connection
+    started: float
+    slot: int
+    stage: str = "open"
+    peak: int = 0
+
+
+def run_jobs(jobs: Sequence[Job], slots: int, limits: Limits, preload: Sequence[str] = ()) -> Iterator[Row]:
+    """Yield a row for each job, in the order in which they end.
+
+    Args:
+        jobs: The jobs; their ``cores`` are set here, an equal share for each slot.
+        slots: How many run at once.
+        limits: What each may take; past it the job is killed and its row says so.
+        preload: Modules that are imported once, in the process that all jobs are forked from.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["parity.sweeps.preload", *preload])
+    shares = _shares(slots)
+    waiting, running = list(reversed(jobs)), list[_Running]()
+    try:
+        while waiting or running:
+            while waiting and len(running) < slots:
+                slot = next(number for number in range(slots) if number not in {item.slot for item in running})
+                running.append(_start(context, replace(waiting.pop(), cores=shares[slot]), slot))
+            for item in list(running):
+                row = _poll(item, limits)
+                if row is not None:
+                    running.remove(item)
+                    yield row
+            time.sleep(_POLL_S if running else 0)
+    finally:
+        for item in running:
+            _kill(item)
+
+
+def _shares(slots: int) -> list[tuple[int, ...]]:
+    cores = sorted(os.sched_getaffinity(0))
+    if slots >= len(cores):
+        return [(cores[slot % len(cores)],) for slot in range(slots)]
+    return [tuple(cores[slot::slots]) for slot in range(slots)]
+
+
+def _start(context: Any, job: Job, slot: int) -> _Running:
+    near, far = context.Pipe(duplex=False)
+    process = context.Process(target=work, args=(far, job), daemon=True)
+    process.start()
+    far.close()
+    return _Running(job, process, near, time.perf_counter(), slot)
+
+
+def _poll(item: _Running, limits: Limits) -> Row | None:
+    row: Row | None = None
+    with contextlib.suppress(EOFError, OSError):
+        while row is None and item.pipe.poll():
+            kind, content = item.pipe.recv()
+            if kind == "row":
+                row = content
+            else:
+                item.stage = content
+    if row is not None:
+        item.process.join()
+        return row
+    seconds = time.perf_counter() - item.started
+    with contextlib.suppress(psutil.Error):
+        item.peak = max(item.peak, psutil.Process(item.process.pid).memory_info().rss)
+    if seconds > limits.seconds:
+        return _ended(item, f"stopped after {limits.seconds:g} s")
+    if item.peak > limits.memory_bytes:
+        return _ended(item, f"stopped at {item.peak / 2**30:.1f} GiB of memory, limit {limits.memory_bytes / 2**30:g}")
+    if not item.process.is_alive() and not item.pipe.poll():
+        return _ended(item, f"the process died (exit code {item.process.exitcode})")
+    return None
+
+
+def _ended(item: _Running, why: str) -> Row:
+    _kill(item)
+    return Row(
+        item.job.source, item.job.family, "failed", item.stage, error=why,
+        seconds=time.perf_counter() - item.started, peak_rss_bytes=item.peak,
+    )  # fmt: skip
+
+
+def _kill(item: _Running) -> None:
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process(item.process.pid).children(recursive=True):
+            child.kill()
+    item.process.kill()
+    item.process.join()

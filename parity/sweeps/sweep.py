@@ -1,0 +1,153 @@
+"""``sweep``: port and check every model that a pattern names, and keep what became of each."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from fnmatch import fnmatchcase
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from parity.sweeps.job import Job
+from parity.sweeps.pool import Limits, run_jobs
+from parity.sweeps.row import Row
+from parity.sweeps.table import JOURNAL, SUMMARY, TABLE, Journal, summary, write_parquet
+from porters.source import Reference, references
+from zoo.errors import UserError
+
+Progress = Callable[[Row, int, int], None]
+# Packages whose versions decide what a sweep says.
+_PACKAGES = ("zooport", "torch", "torchvision", "timm", "transformers", "tensorflow-cpu", "keras", "onnxruntime")
+
+
+@dataclass(frozen=True)
+class SweepOptions:
+    """What to sweep and how.
+
+    Attributes:
+        sample: How many models to draw at random; all of them where it is 0.
+        exclude: Source patterns that are left out.
+        per_family: How many of each family, the smallest first; all of them where it is 0.
+        seed: Seed of the draw, of weights and of inputs.
+        jobs: How many models at once.
+        limits: Time and memory of one model.
+        retry: Whether to run again what did not pass before.
+        keep: Whether to keep the artifacts.
+    """
+
+    sample: int = 0
+    exclude: Sequence[str] = ()
+    per_family: int = 0
+    seed: int = 0
+    jobs: int = 1
+    limits: Limits = field(default_factory=Limits)
+    retry: bool = False
+    keep: bool = False
+
+
+def choose(patterns: Sequence[str], options: SweepOptions) -> list[Reference]:
+    """Return what ``patterns`` name: a glob each over the names behind a scheme, such as ``timm:resnet*``.
+
+    Raises:
+        UserError: If a pattern matches nothing.
+    """
+    chosen: dict[str, Reference] = {}
+    for pattern in patterns:
+        scheme, _, glob = pattern.partition(":")
+        known = references(scheme, glob)
+        found = [item for item in known if fnmatchcase(item.source, pattern)]
+        if not found:
+            raise UserError(
+                "the pattern matches no model",
+                place=pattern,
+                expected=f"a glob over {len(known)} names of {scheme}: such as {known[0].source if known else 'none'}",
+                got=glob,
+            )
+        chosen.update({item.source: item for item in found})
+    out = options.exclude
+    picked = [item for item in chosen.values() if not any(fnmatchcase(item.source, pattern) for pattern in out)]
+    if options.per_family:
+        picked = _smallest(picked, options.per_family)
+    if options.sample and options.sample < len(picked):
+        picked = random.Random(options.seed).sample(picked, options.sample)
+    return picked
+
+
+def _smallest(picked: Sequence[Reference], count: int) -> list[Reference]:
+    families: dict[str, list[Reference]] = {}
+    for item in picked:
+        families.setdefault(item.family, []).append(item)
+    result = []
+    for members in families.values():
+        sized = members if len(members) <= count else sorted(members, key=lambda item: (item.size(), item.source))
+        result += sized[:count]
+    return result
+
+
+def sweep(
+    patterns: Sequence[str],
+    out: Path,
+    options: SweepOptions | None = None,
+    *,
+    command: str = "",
+    progress: Progress = lambda row, done, total: None,
+) -> list[Row]:
+    """Port and check each model in a process of its own and return the rows.
+
+    What was done before in ``out`` is not done again, so that an interrupted sweep goes on where it stopped.
+
+    Args:
+        patterns: Source patterns.
+        out: Where ``journal.jsonl``, ``results.parquet``, ``summary.md`` and the logs go.
+        options: See :class:`SweepOptions`.
+        command: The command line, for the summary.
+        progress: Hears every row with how many are done and how many there are.
+
+    Raises:
+        UserError: If a pattern matches nothing.
+    """
+    options = options or SweepOptions()
+    chosen = choose(patterns, options)
+    out.mkdir(parents=True, exist_ok=True)
+    journal = Journal(out / JOURNAL)
+    done = {source: row for source, row in journal.rows().items() if row.passes or not options.retry}
+    left = [item for item in chosen if item.source not in done]
+    jobs = [_job(item, out, options) for item in left]
+    count = len(chosen) - len(left)
+    for row in run_jobs(jobs, options.jobs, options.limits):
+        journal.add(row)
+        done[row.source] = row
+        count += 1
+        progress(row, count, len(chosen))
+    rows = [done[item.source] for item in chosen]
+    write_parquet(rows, out / TABLE)
+    (out / SUMMARY).write_text(summary(rows, ", ".join(patterns), _facts(command, options)), encoding="utf-8")
+    return rows
+
+
+def _job(item: Reference, out: Path, options: SweepOptions) -> Job:
+    name = re.sub(r"[^\w.@-]+", "_", item.source)
+    return Job(
+        item.source, item.family, options.seed, (), out / "artifacts" / name, out / "logs" / f"{name}.log", options.keep
+    )
+
+
+def _facts(command: str, options: SweepOptions) -> dict[str, str]:
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package).partition("+")[0]
+        except PackageNotFoundError:
+            continue
+    limits = options.limits
+    return {
+        "date": date.today().isoformat(),
+        "command": f"`{command}`",
+        "versions": ", ".join(f"{package} {number}" for package, number in found.items()),
+        "limits": f"{limits.seconds:g} s and {limits.memory_bytes / 2**30:g} GiB a model, {options.jobs} at once",
+        "machine": f"{len(os.sched_getaffinity(0))} cores",
+    }

@@ -1,0 +1,115 @@
+"""Captures a model's graph with torch.export: symbolic sizes where the model allows them, its own where it does not."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from porters.pytorch.guards import tight
+from porters.pytorch.known_values import known_values
+from porters.pytorch.original import TorchOriginal, to_tensor
+from porters.pytorch.sources import blaming_inputs
+from zoo.errors import UserError
+from zoo.inputs import InputSpec, sample
+
+if TYPE_CHECKING:
+    import torch
+
+# Ranges of symbolic dimensions by name; None is no upper end.
+Ranges = Mapping[str, tuple[int, int | None]]
+
+
+def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+    """Return the exported program and notes for the card; ``original.outputs`` is filled in.
+
+    Raises:
+        UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
+    """
+    import torch
+
+    program = original.details.get("program")
+    if program is not None:
+        return program, []
+    feed = original.arguments(_example(original.inputs, dynamic))
+    with torch.no_grad(), blaming_inputs(original.inputs):
+        original.outputs = list(original.named(original.model(**feed)))
+    symbolic = _symbolic(original, dynamic)
+    # The model's own sizes come last: a batch of one, where the symbolic one was two.
+    attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
+    if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
+        attempts.append((original.arguments(_example(original.inputs, dynamic, batch=1)), None, True))
+    errors: list[Exception] = []
+    for example, shapes, follow in attempts:
+        try:
+            program = _export(original, example, shapes, follow)
+            bound = tight(program, original.inputs, dynamic) if shapes is not None else []
+            if bound:
+                program = _export(original, example, _symbolic(original, dynamic, bound), follow)
+        except Exception as error:
+            errors.append(error)
+            continue
+        if shapes is not None:
+            return program, []
+        return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"]
+    raise _export_failed(original, errors[-1]) from errors[-1]
+
+
+def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
+    import torch
+
+    with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
+        return torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+
+
+def _symbolic(original: TorchOriginal, dynamic: Ranges, bound: Sequence[str] = ()) -> Any:
+    """Return torch.export's ``dynamic_shapes`` for the keyword arguments of ``forward``; ``bound`` ones are fixed."""
+    from torch.utils import _pytree as pytree
+
+    symbolic: dict[str, Any] = {
+        spec.name: {
+            axis: _dim(dim, dynamic) for axis, dim in enumerate(spec.shape) if isinstance(dim, str) and dim not in bound
+        }
+        for spec in original.inputs
+    }
+    if original.call is None:
+        return symbolic
+    # What is no input has no dimensions.
+    return pytree.tree_map(lambda leaf: symbolic.get(leaf) if isinstance(leaf, str) else None, original.call)
+
+
+def _dim(name: str, dynamic: Ranges) -> Any:
+    import torch
+
+    if name not in dynamic:
+        return torch.export.Dim.AUTO
+    low, high = dynamic[name]
+    return torch.export.Dim.AUTO(min=low, max=high) if high is not None else torch.export.Dim.AUTO(min=low)
+
+
+def _example(specs: Sequence[InputSpec], dynamic: Ranges, batch: int = 2) -> dict[str, torch.Tensor]:
+    # torch.export takes a size of 0 or 1 for a constant: a symbolic dimension needs at least 2 to be traced.
+    sizes = {name: max(low, 2) for name, (low, _) in dynamic.items()}
+    feed = sample(specs, 0, sizes={"batch": batch, **sizes})
+    return {name: to_tensor(array) for name, array in feed.items()}
+
+
+def _cause(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return (lines[0] if lines else type(error).__name__)[:200]
+
+
+def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
+    place = ""
+    frame = error.__traceback__
+    while frame is not None:
+        file = frame.tb_frame.f_code.co_filename
+        if "/torch/" not in file and "/porters/" not in file:
+            place = f"{file.rpartition('site-packages/')[2]}:{frame.tb_lineno}"
+        frame = frame.tb_next
+    return UserError(
+        "torch.export cannot capture the model",
+        place=place or original.reference or original.name,
+        got=f"{type(error).__name__}: {_cause(error)}",
+        hint="check the inputs (--input); Python control flow over data must become torch.cond or torch.where",
+    )

@@ -1,0 +1,90 @@
+"""Ultralytics' YOLO models as factories of ``python:`` sources, built from the library's own YAML, smallest scale.
+
+Each returns (model, inputs): ``zooport port python:ultralytics_models:yolov8n -o DIR``, with this folder on PYTHONPATH
+and the extra ``upstream`` installed. As upstream's own exporter does, the head is told that it is exported
+(``export``: predictions alone) and the model has seen one image of the size (a head computes its anchors then).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+Made = tuple[torch.nn.Module, Mapping[str, Any]]
+# A multiple of the largest stride; classifiers are trained on 224.
+SIZE = 160
+
+
+def _made(kind: str, config: str, size: int = SIZE) -> Made:
+    from ultralytics.nn import tasks
+
+    model = getattr(tasks, kind)(f"{config}.yaml", verbose=False).eval().float()
+    images = torch.zeros(2, 3, size, size)
+    for module in model.modules():
+        if hasattr(type(module), "export"):
+            module.export = True
+            module.format = "onnx"
+            if hasattr(module, "dynamic"):
+                module.dynamic = True
+    return model, {"x": images}
+
+
+def yolov5n() -> Made:
+    return _made("DetectionModel", "yolov5n")
+
+
+def yolov8n() -> Made:
+    return _made("DetectionModel", "yolov8n")
+
+
+def yolov10n() -> Made:
+    return _made("DetectionModel", "yolov10n")
+
+
+def yolo11n() -> Made:
+    return _made("DetectionModel", "yolo11n")
+
+
+def yolo12n() -> Made:
+    return _made("DetectionModel", "yolo12n")
+
+
+def yolov8n_seg() -> Made:
+    return _made("SegmentationModel", "yolov8n-seg")
+
+
+def yolo11n_seg() -> Made:
+    return _made("SegmentationModel", "yolo11n-seg")
+
+
+def yolov8n_pose() -> Made:
+    return _made("PoseModel", "yolov8n-pose")
+
+
+def yolo11n_pose() -> Made:
+    return _made("PoseModel", "yolo11n-pose")
+
+
+def yolov8n_obb() -> Made:
+    return _made("OBBModel", "yolov8n-obb")
+
+
+def yolov8n_cls() -> Made:
+    return _made("ClassificationModel", "yolov8n-cls")
+
+
+def yolo11n_cls() -> Made:
+    return _made("ClassificationModel", "yolo11n-cls")
+
+
+FACTORIES = (
+    yolov5n, yolov8n, yolov10n, yolo11n, yolo12n, yolov8n_seg, yolo11n_seg, yolov8n_pose, yolo11n_pose, yolov8n_obb,
+    yolov8n_cls, yolo11n_cls,
+)  # fmt: skip
+
+
+def list_references() -> list[tuple[str, str]]:
+    """Return (name, family) of every factory."""
+    return [(factory.__name__, "ultralytics") for factory in FACTORIES]
