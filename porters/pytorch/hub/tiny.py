@@ -32,6 +32,7 @@ _RULES: Sequence[tuple[str, int | None]] = (
     (r"linear_num_key_heads|index_n_heads|num_global_key_value_heads", KEY_HEADS),
     (r"attention_heads$|num_heads$|^n_heads?$|num_attn_heads|_n_heads$|resampler_heads|linear_num_value_heads", HEADS),
     (r"head_dim$|^dim_head$|d_head$|_dim_head$|^d_kv$|dim_per_head|attention_head_size|head_size$", HEAD_WIDTH),
+    (r"mamba_d_ssm", 2 * WIDTH),
     (r"kv_channels|lora_rank|^rotary_dim$|_rank$|head_width", HEAD_WIDTH),
     (r"shared_experts?$|^num_shared_experts$|n_shared|expert_num_shared|first_k_dense|moe_layer_start|num_dense", 1),
     (r"_layers?$|^layers$|^depth$|num_[a-z_]*(layers|blocks)$|_depth$|_num_blocks$|^n_block$", LAYERS),

@@ -133,8 +133,11 @@ def group_norm(
     """GroupNormalization, scale and bias per channel."""
     scale, shift = _affine(c, weight, bias, c.sizes_of(x)[1], x.dtype)
     if c.sizes_of(x)[1] == groups and c.rank(x) > 2:
-        # ONNX Runtime takes a variance in one pass for groups (NaN on constant channels), in two for instances.
-        return c.op("InstanceNormalization", x, scale, shift, epsilon=float(eps))
+        # ONNX Runtime takes a variance in one pass for groups (NaN on constant channels), in two for instances. A mean
+        # that is taken off first leaves it no rounding of a large mean to divide by a deviation of almost nothing.
+        axes = list(range(2, c.rank(x)))
+        centred = c.op("Sub", x, c.op("ReduceMean", x, axes, keepdims=1))
+        return c.op("InstanceNormalization", centred, scale, shift, epsilon=float(eps))
     if c.rank(x) == 2:  # ONNX wants at least one axis behind the channels
         wide = c.op("GroupNormalization", c.op("Unsqueeze", x, [2]), scale, shift, num_groups=groups, epsilon=eps)
         return c.op("Squeeze", wide, [2])
