@@ -26,11 +26,23 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     Raises:
         UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
     """
-    import torch
-
     program = original.details.get("program")
     if program is not None:
         return program, []
+    try:
+        return _capture(original, dynamic)
+    except UserError:
+        kept = [spec for spec in original.inputs if spec.name not in original.optional]
+        if len(kept) == len(original.inputs):
+            raise
+        original.inputs = kept
+        program, notes = _capture(original, dynamic)
+        return program, [*notes, f"without {', '.join(original.optional)}: the model branches on values of theirs"]
+
+
+def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+    import torch
+
     feed = original.arguments(_example(original.inputs, dynamic))
     with torch.no_grad(), blaming_inputs(original.inputs):
         original.outputs = list(original.named(original.model(**feed)))
@@ -40,6 +52,7 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
         attempts.append((original.arguments(_example(original.inputs, dynamic, batch=1)), None, True))
     errors: list[Exception] = []
+    open_sizes: Any = None
     for example, shapes, follow in attempts:
         try:
             program = _export(original, example, shapes, follow)
@@ -49,10 +62,21 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
         except Exception as error:
             errors.append(error)
             continue
+        if not follow and _decided_by_data(program):
+            open_sizes = program  # with known values there may be no such sizes
+            continue
         if shapes is not None:
             return program, []
-        return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"]
+        if open_sizes is None:
+            return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"]
+    if open_sizes is not None:
+        return open_sizes, []
     raise _export_failed(original, errors[-1]) from errors[-1]
+
+
+def _decided_by_data(program: Any) -> bool:
+    """Say whether the program has sizes or numbers that torch.export could not tell."""
+    return any(node.meta.get("unbacked_bindings") for node in program.graph.nodes)
 
 
 def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:

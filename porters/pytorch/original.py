@@ -23,7 +23,7 @@ class TorchOriginal:
 
     ``call`` says how ``forward`` takes the inputs where they are not its keywords one by one: its keyword arguments
     as a tree, in which the name of an input stands for its tensor (``{"images": ["image"]}``) and anything else is
-    passed as it is.
+    passed as it is. ``optional`` names inputs that a port may do without where the model branches on their values.
     """
 
     model: torch.nn.Module
@@ -38,6 +38,7 @@ class TorchOriginal:
     details: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "pytorch"
     call: Mapping[str, Any] | None = None
+    optional: Sequence[str] = ()
     _double: Any = field(default=None, repr=False)
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:

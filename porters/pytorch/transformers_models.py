@@ -67,6 +67,7 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
             continue
         bind(model, call.constants)
         original = _finish(model, f"transformers:{rest}", rest.removesuffix(TINY), call.inputs, options)
+        original.optional = _optional(model, call.inputs)
         constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
         notes = [*original.details.get("notes", ()), *call.notes]
         original.details = {**original.details, "notes": notes, **({"constants": constants} if constants else {})}
@@ -111,6 +112,13 @@ def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]
 def _architecture(transformers: Any, name: str, seed: int) -> Any:
     kind = _kind(transformers, name)
     return seeded(lambda: kind(kind.config_class()), seed)
+
+
+def _optional(model: Any, specs: Sequence[InputSpec]) -> list[str]:
+    """Return the masks that ``forward`` does not demand."""
+    parameters = inspect.signature(model.forward).parameters
+    masks = [spec.name for spec in specs if spec.kind == "mask"]
+    return [name for name in masks if parameters[name].default is not inspect.Parameter.empty]
 
 
 def _built(kind: Any, config: Any) -> Any:
