@@ -16,6 +16,7 @@ from porters.fusions.editor import Editor
 from porters.fusions.gelu import fuse_gelu
 from porters.fusions.grouped_heads import share_heads
 from porters.fusions.layer_norm import fuse_layer_norm
+from porters.fusions.lowest import raise_lowest
 from porters.fusions.rms_norm import fuse_rms_norm
 from porters.fusions.rotary import fuse_rotary
 
@@ -38,6 +39,7 @@ FUSIONS = (
     fuse_rotary,  # RotaryEmbedding
     fuse_attention,  # Attention
     share_heads,  # Attention with fewer key and value heads than query heads
+    raise_lowest,  # masks of finfo.min, which a runtime takes for minus infinity
 )
 
 

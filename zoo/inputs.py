@@ -79,9 +79,10 @@ class InputSpec:
         keys = ("kind", "low", "high", "mean", "std", "sizes")
         try:
             known = {key: entry[key] for key in keys if key in entry}
-            known["prefix"] = tuple(int(token) for token in entry.get("prefix", ()))
+            if "prefix" in entry:
+                known["prefix"] = tuple(int(token) for token in entry["prefix"])
             spec = InputSpec(entry["name"], entry["dtype"], tuple(entry["shape"]), **known)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise _unreadable(entry) from error
         if spec.dtype not in DTYPES or not all(isinstance(dim, (int, str)) for dim in spec.shape):
             raise _unreadable(entry)

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, to_tensor
 from porters.pytorch.sources import blaming_inputs
@@ -26,11 +27,23 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     Raises:
         UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
     """
-    import torch
-
     program = original.details.get("program")
     if program is not None:
         return program, []
+    try:
+        return _capture(original, dynamic)
+    except UserError:
+        kept = [spec for spec in original.inputs if spec.name not in original.optional]
+        if len(kept) == len(original.inputs):
+            raise
+        original.inputs = kept
+        program, notes = _capture(original, dynamic)
+        return program, [*notes, f"without {', '.join(original.optional)}: the model branches on values of theirs"]
+
+
+def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+    import torch
+
     device = "cpu" if original.on_disk is None else "meta"
     feed = original.arguments(_example(original.inputs, dynamic, device))
     if original.runs:
@@ -42,26 +55,49 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
         attempts.append((original.arguments(_example(original.inputs, dynamic, device, batch=1)), None, True))
     errors: list[Exception] = []
+    open_sizes: Any = None
     for example, shapes, follow in attempts:
         try:
-            follower = known_values(original.model) if follow else contextlib.nullcontext()
-            with torch.no_grad(), whole_functions(), follower:
-                program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+            program = _export(original, example, shapes, follow)
+            bound = tight(program, original.inputs, dynamic) if shapes is not None else []
+            if bound:
+                program = _export(original, example, _symbolic(original, dynamic, bound), follow)
         except Exception as error:
             errors.append(error)
             continue
+        if not follow and _decided_by_data(program):
+            open_sizes = program  # with known values there may be no such sizes
+            continue
         if shapes is not None:
             return program, []
-        return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"]
+        if open_sizes is None:
+            return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"]
+    if open_sizes is not None:
+        return open_sizes, []
     raise _export_failed(original, errors[-1]) from errors[-1]
 
 
-def _symbolic(original: TorchOriginal, dynamic: Ranges) -> Any:
-    """Return torch.export's ``dynamic_shapes`` for the keyword arguments of ``forward``."""
+def _decided_by_data(program: Any) -> bool:
+    """Say whether the program has sizes or numbers that torch.export could not tell."""
+    return any(node.meta.get("unbacked_bindings") for node in program.graph.nodes)
+
+
+def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
+    import torch
+
+    follower = known_values(original.model) if follow else contextlib.nullcontext()
+    with torch.no_grad(), whole_functions(), follower:
+        return torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+
+
+def _symbolic(original: TorchOriginal, dynamic: Ranges, bound: Sequence[str] = ()) -> Any:
+    """Return torch.export's ``dynamic_shapes`` for the keyword arguments of ``forward``; ``bound`` ones are fixed."""
     from torch.utils import _pytree as pytree
 
     symbolic: dict[str, Any] = {
-        spec.name: {axis: _dim(dim, dynamic) for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
+        spec.name: {
+            axis: _dim(dim, dynamic) for axis, dim in enumerate(spec.shape) if isinstance(dim, str) and dim not in bound
+        }
         for spec in original.inputs
     }
     if original.call is None:

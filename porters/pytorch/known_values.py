@@ -155,8 +155,8 @@ def _mode() -> Any:
         def _remember(self, result: Any, value: Any) -> None:
             for traced, known in zip(_flat(result), _flat(value), strict=False):
                 if isinstance(traced, torch.Tensor) and isinstance(known, torch.Tensor):
-                    same = tuple(traced.shape) == tuple(known.shape) and traced.dtype == known.dtype
-                    if same and all(type(size) is int for size in traced.shape):
+                    static = all(type(size) is int for size in traced.shape)
+                    if static and tuple(traced.shape) == tuple(known.shape) and traced.dtype == known.dtype:
                         self.know(traced, known)
 
     return KnownValues()

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from porters.pytorch import checkpoints, on_disk
-from porters.pytorch.hub.call import Bound, find_call
+from porters.pytorch.hub.call import bind, find_call
 from porters.pytorch.hub.tiny import VARIANTS, tiny_config
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.sources import IMAGE_SIZE, failed, finish, licence_of, need, seeded, unknown, versions
@@ -47,7 +47,7 @@ def open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
 def _without_cache(model: Any) -> None:
     """Call a decoder without a key-value cache, by the argument that it has for this; its code is left alone."""
     if "use_cache" in inspect.signature(model.forward).parameters:
-        model.register_forward_pre_hook(Bound({"use_cache": False}), with_kwargs=True)
+        bind(model, {"use_cache": False})
 
 
 def _open_on_disk(
@@ -102,8 +102,9 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
         except Exception as error:
             problem = problem or error
             continue
-        model.register_forward_pre_hook(Bound(call.constants), with_kwargs=True)
+        bind(model, call.constants)
         original = _finish(model, f"transformers:{rest}", rest.removesuffix(TINY), call.inputs, options)
+        original.optional = _optional(model, call.inputs)
         constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
         notes = [*original.details.get("notes", ()), *call.notes]
         original.details = {**original.details, "notes": notes, **({"constants": constants} if constants else {})}
@@ -162,6 +163,13 @@ def _loaded(transformers: Any, kind: Any, shards: Sequence[Path], directory: Pat
 def _architecture(transformers: Any, name: str, seed: int) -> Any:
     kind = _kind(transformers, name)
     return seeded(lambda: kind(kind.config_class()), seed)
+
+
+def _optional(model: Any, specs: Sequence[InputSpec]) -> list[str]:
+    """Return the masks that ``forward`` does not demand."""
+    parameters = inspect.signature(model.forward).parameters
+    masks = [spec.name for spec in specs if spec.kind == "mask"]
+    return [name for name in masks if parameters[name].default is not inspect.Parameter.empty]
 
 
 def _built(kind: Any, config: Any) -> Any:

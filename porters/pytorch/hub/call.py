@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import re
@@ -51,6 +52,14 @@ class Bound:
             for name, item in self.constants.items()
         }
         return args, {**fixed, **kwargs}
+
+
+def bind(model: Any, constants: Mapping[str, Any]) -> None:
+    """Give a model its fixed arguments; torch.export must not ask for those that ``forward`` demands."""
+    model.register_forward_pre_hook(Bound(constants), with_kwargs=True)
+    demanded = [name for name in _required(inspect.signature(model.forward).parameters) if name in constants]
+    if demanded:
+        model.forward = functools.partial(model.forward, **dict.fromkeys(demanded))
 
 
 def find_call(model: Any) -> Call:

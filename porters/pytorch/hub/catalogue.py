@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 # Heads in the order of preference; a type without any of them is represented by its base model.
@@ -20,14 +21,19 @@ def list_references() -> list[tuple[str, str]]:
 
     transformers = need("transformers", "text")
     auto = transformers.models.auto.modeling_auto
-    known, seen = set(dir(transformers)), set()
-    found = []
+    known = set(dir(transformers))
+    types: dict[str, list[str]] = {}
     for model_type in transformers.models.auto.configuration_auto.CONFIG_MAPPING_NAMES:
         name = _preferred(auto, model_type)
-        if name is not None and name not in seen and name in known:
-            seen.add(name)
-            found.append((f"{name}@tiny", model_type))
-    return found
+        if name is not None and name in known:
+            types.setdefault(name, []).append(model_type)
+    return [(f"{name}@tiny", _own_type(name, found)) for name, found in types.items()]
+
+
+def _own_type(name: str, types: Sequence[str]) -> str:
+    """Return the type that an architecture is named after, of those that share it."""
+    plain = {item: item.replace("_", "").replace("-", "") for item in types}
+    return next((item for item in types if name.lower().startswith(plain[item])), types[0])
 
 
 def _preferred(auto: Any, model_type: str) -> str | None:

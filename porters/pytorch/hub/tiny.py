@@ -27,11 +27,12 @@ _RULES: Sequence[tuple[str, int | None]] = (
     (r"vocab_size$|^vocab_size|_vocab_size|^num_embeddings$|^n_vocab", VOCABULARY),
     (r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$", None),
     (r"stride|^padding$|kernel|_padding$|dilation|^groups$|pretraining_tp|_offset$|temporal_patch|merge_size", None),
+    (r"^mamba_n_heads$|^mamba_num_heads$|^ssm_num_heads$", 2 * HEADS),
     (r"num_key_value_heads$|num_kv_heads$|kv_heads$|^kv_n_heads$|num_key_value_groups", KEY_HEADS),
     (r"linear_num_key_heads|index_n_heads|num_global_key_value_heads", KEY_HEADS),
     (r"attention_heads$|num_heads$|^n_heads?$|num_attn_heads|_n_heads$|resampler_heads|linear_num_value_heads", HEADS),
-    (r"^mamba_n_heads$|^mamba_num_heads$|^ssm_num_heads$", 2 * HEADS),
     (r"head_dim$|^dim_head$|d_head$|_dim_head$|^d_kv$|dim_per_head|attention_head_size|head_size$", HEAD_WIDTH),
+    (r"mamba_d_ssm", 2 * WIDTH),
     (r"kv_channels|lora_rank|^rotary_dim$|_rank$|head_width", HEAD_WIDTH),
     (r"shared_experts?$|^num_shared_experts$|n_shared|expert_num_shared|first_k_dense|moe_layer_start|num_dense", 1),
     (r"_layers?$|^layers$|^depth$|num_[a-z_]*(layers|blocks)$|_depth$|_num_blocks$|^n_block$", LAYERS),
@@ -53,8 +54,16 @@ _RULES: Sequence[tuple[str, int | None]] = (
     (r"codebook_size|num_quantizers|num_codebooks|num_centroids|codevector", None),
     (r"hidden_size|hidden_dim|d_model|n_embd|embed(ding)?_(dim|size)|^dim$|^width$|^emb_dim$|decoder_width", WIDTH),
     (r"proj(ection)?_(dim|size)|out(put)?_(hidden_size|dim|size)|latent_dim|_hidden$|^output_channels", WIDTH),
+    (r"_groups$", WIDTH),
     (r"_dim$|_size$|_channels$|_units$|_width$|_features$|num_filters|base_channels", WIDTH),
 )  # fmt: skip
+
+
+# What some classes leave open and their models need.
+_OPEN = {
+    "vocab_size": VOCABULARY, "num_experts_per_tok": CHOSEN, "n_routed_experts": EXPERTS, "n_shared_experts": 1,
+    "prediction_length": 8, "head_dim": HEAD_WIDTH,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,17 +75,19 @@ class Variant:
         shrink_lists: Whether the widths of stages shrink with the rest.
         inner: Width of feed-forward layers.
         heads: Whether numbers of heads shrink.
+        decoder: Whether a model that can be encoder or decoder is told to be a decoder.
     """
 
     image: int = 4
     shrink_lists: bool = True
     inner: int = INNER
     heads: bool = True
+    decoder: bool = False
 
 
 VARIANTS = (
     Variant(), Variant(shrink_lists=False), Variant(image=8), Variant(image=8, shrink_lists=False),
-    Variant(inner=WIDTH), Variant(heads=False), Variant(heads=False, shrink_lists=False),
+    Variant(inner=WIDTH), Variant(heads=False), Variant(heads=False, shrink_lists=False), Variant(decoder=True),
 )  # fmt: skip
 
 
@@ -153,8 +164,10 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
         given = field.default
         if given is dataclasses.MISSING:
             given = field.default_factory() if field.default_factory is not dataclasses.MISSING else None
-        now = getattr(config, name, None)
-        if _is_config(now):
+        now = _read(config, name)
+        if now is None and name in _OPEN:
+            values[name] = _OPEN[name]
+        elif _is_config(now):
             values[name] = _shrunk(now, _plain(type(now)), scale)
         elif isinstance(now, dict) and given is None and name.endswith("rope_parameters"):
             values[name] = _rope(now, config)
@@ -162,13 +175,22 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
             small = _small(name, now, config, scale)
             if small is not _KEEP:
                 values[name] = small
-        elif now is not None and plain is not None and getattr(plain, name, None) != now:
+        elif now is not None and plain is not None and _read(plain, name) != now:
             small = _small(name, now, config, scale)  # the configuration around it has set this
             values[name] = now if small is _KEEP else small
     values.update(_geometry(config, values, scale))
     if "use_cache" in fields:
         values["use_cache"] = False
+    if scale.variant.decoder and "is_decoder" in fields:
+        values["is_decoder"] = True
     return type(config)(**values)
+
+
+def _read(config: Any, name: str) -> Any:
+    try:
+        return getattr(config, name, None)
+    except Exception:  # a field that differs from layer to layer may be read by layer only
+        return vars(config).get(name)
 
 
 def _plain(kind: type[Any]) -> Any:

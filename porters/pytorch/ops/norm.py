@@ -132,6 +132,12 @@ def group_norm(
 ) -> ir.Value:
     """GroupNormalization, scale and bias per channel."""
     scale, shift = _affine(c, weight, bias, c.sizes_of(x)[1], x.dtype)
+    if c.sizes_of(x)[1] == groups and c.rank(x) > 2:
+        # ONNX Runtime takes a variance in one pass for groups (NaN on constant channels), in two for instances. A mean
+        # that is taken off first leaves it no rounding of a large mean to divide by a deviation of almost nothing.
+        axes = list(range(2, c.rank(x)))
+        centred = c.op("Sub", x, c.op("ReduceMean", x, axes, keepdims=1))
+        return c.op("InstanceNormalization", centred, scale, shift, epsilon=float(eps))
     if c.rank(x) == 2:  # ONNX wants at least one axis behind the channels
         wide = c.op("GroupNormalization", c.op("Unsqueeze", x, [2]), scale, shift, num_groups=groups, epsilon=eps)
         return c.op("Squeeze", wide, [2])
@@ -179,5 +185,6 @@ def weight_norm(c: Context, v: ir.Value, g: ir.Value, axis: int = 0) -> ir.Value
     """V * g / norm(v), the norm over every axis but one (over all of them for axis -1)."""
     rank = c.rank(v)
     axes = list(range(rank)) if axis == -1 else [i for i in range(rank) if i != axis]
-    length = known(c, c.op("ReduceL2", v, axes, keepdims=1), [1] * rank)
+    sizes = [1 if i in axes else size for i, size in enumerate(c.sizes_of(v))]
+    length = known(c, c.op("ReduceL2", v, axes, keepdims=1), sizes)
     return c.op("Mul", v, c.op("Div", g, length))
