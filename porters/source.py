@@ -88,6 +88,7 @@ class Reference:
 LISTINGS = {
     "torchvision": "porters.pytorch.listing",
     "timm": "porters.pytorch.listing",
+    "transformers": "porters.pytorch.listing",
     "python": "porters.pytorch.listing",
     "keras": "porters.tensorflow.listing",
 }

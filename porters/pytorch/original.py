@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from porters.pytorch.on_disk import OnDisk
 
 
+# Models with more bytes of weights than this run in float64 without a copy that would take twice as much again.
+LARGEST_COPIED = 512 << 20
+
+
 @dataclass
 class TorchOriginal:
     """See ``porters.porter.Original``; ``model`` is in eval mode.
@@ -80,12 +84,18 @@ class TorchOriginal:
     def _run_double(self, tensors: dict[str, Any]) -> Any:
         import torch
 
+        wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
+        if self._double is None and _bytes(self.model) > LARGEST_COPIED:
+            try:
+                with default_dtype(torch.float64), promoted_mode(widen=True):
+                    return self.model(**self.arguments(wide))
+            except (RuntimeError, TypeError, ValueError, NotImplementedError):
+                pass  # Some Python code compares dtypes itself, as that of recurrent layers: a copy does for it.
         if self._double is None:
             try:
                 self._double = doubled(copy.deepcopy(self.model))
             except Exception as error:
                 raise PrecisionUnavailableError(f"the model cannot be copied to float64: {error}") from error
-        wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
         try:
             with default_dtype(torch.float64), promoted_mode():
                 return self._double(**self.arguments(wide))
@@ -110,6 +120,10 @@ def arguments(call: Mapping[str, Any] | None, tensors: Mapping[str, Any]) -> dic
         lambda leaf: tensors[leaf] if isinstance(leaf, str) and leaf in tensors else leaf, dict(call)
     )
     return filled
+
+
+def _bytes(model: torch.nn.Module) -> int:
+    return sum(parameter.nbytes for parameter in model.parameters())
 
 
 def to_tensor(array: np.ndarray) -> torch.Tensor:

@@ -6,11 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from porters.pytorch.nodes import map_parts
 
-def promoted_mode() -> Any:
+
+def promoted_mode(*, widen: bool = False) -> Any:
     """Return a dispatch mode in which every cast to a narrower float becomes a cast to float64.
 
     ``model.double()`` alone is not float64 where a model casts inside (Llama's and T5's norms go to float32 and back).
+
+    Args:
+        widen: Whether narrower operands are widened as well, each for the one operator that reads it: a model that is
+            left in float32 then runs in float64 without a copy of its weights. Writing to such an operand is refused
+            (``NotImplementedError``), it would be lost.
     """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -21,15 +28,26 @@ def promoted_mode() -> Any:
     def promoted(item: Any) -> Any:
         return wide.get(item, item) if isinstance(item, torch.dtype) else item
 
+    def widened(item: Any) -> Any:
+        return item.to(wide[item.dtype]) if isinstance(item, torch.Tensor) and item.dtype in wide else item
+
     class Promote(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = {key: promoted(item) for key, item in (kwargs or {}).items()}
             args = tuple(promoted(item) for item in args)
+            if widen:
+                if func._schema.is_mutable and any(_is_in(item, wide) for item in args):
+                    raise NotImplementedError(f"{func} writes to a tensor in its own precision")
+                args, kwargs = map_parts(args, widened), map_parts(kwargs, widened)
             if func is torch.ops.aten._grouped_mm.default and args[0].dtype == torch.float64:
                 return _grouped(*args, **kwargs)
             return func(*args, **kwargs)
 
     return Promote()
+
+
+def _is_in(item: Any, dtypes: Any) -> bool:
+    return getattr(item, "dtype", None) in dtypes
 
 
 def _grouped(x: Any, weight: Any, offs: Any = None, bias: Any = None, out_dtype: Any = None) -> Any:
