@@ -240,7 +240,9 @@ def rebuild(artifact: Artifact) -> tuple[Original | None, str]:
         return None, "the weights were given by --weights, whose path the card does not keep"
     specs = [InputSpec.from_card(entry) for entry in source.get("inputs") or artifact.card()["inputs"]]
     # The user may have given them: they decide what batch norms are recalibrated on.
-    given = specs if reference.partition(":")[0] in ("python", "torchvision", "timm", "transformers") else []
+    given = (
+        specs if reference.partition(":")[0] in ("python", "torchscript", "torchvision", "timm", "transformers") else []
+    )
     try:
         original = open_source(reference, SourceOptions(given, None, int(checkpoint.get("seed", 0))))
     except UserError as error:

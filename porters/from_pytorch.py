@@ -50,6 +50,8 @@ def _input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
     """Return the signature's name of each placeholder that stands for one of its inputs."""
     from torch.utils import _pytree as pytree
 
+    if original.capturable is not None:
+        return dict(zip(program.graph_signature.user_inputs, [spec.name for spec in original.inputs], strict=True))
     if original.call is None:
         return {spec.name: spec.name for spec in original.inputs}
     _, given = pytree.tree_unflatten(list(program.graph_signature.user_inputs), program.call_spec.in_spec)

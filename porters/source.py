@@ -22,6 +22,7 @@ SCHEMES = {
         "package.module:factory, a function that returns a model or (model, inputs)",
     ),
     "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
+    "torchscript": ("porters.pytorch.sources", "a file of torch.jit.save, with --input for each input"),
     "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
     "card": ("porters.cards", "a name of `zooport list`"),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from porters.pytorch.guards import tight
@@ -17,6 +18,7 @@ from zoo.inputs import InputSpec, sample
 if TYPE_CHECKING:
     import torch
 
+_STANDARD_LIBRARY = str(Path(contextlib.__file__).parent)
 # Ranges of symbolic dimensions by name; None is no upper end.
 Ranges = Mapping[str, tuple[int, int | None]]
 
@@ -85,6 +87,12 @@ def _decided_by_data(program: Any) -> bool:
 def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
     import torch
 
+    if original.capturable is not None:  # its inputs have names of their own, in the same order
+        places = None if shapes is None else tuple(shapes.values())
+        with torch.no_grad():
+            return torch.export.export(
+                original.capturable, tuple(example.values()), dynamic_shapes=places, strict=False
+            )
     follower = known_values(original.model) if follow else contextlib.nullcontext()
     with torch.no_grad(), whole_functions(), follower:
         return torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
@@ -127,12 +135,16 @@ def _cause(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:200]
 
 
+def _is_standard(file: str) -> bool:
+    return file.startswith(_STANDARD_LIBRARY) and "site-packages" not in file
+
+
 def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
     place = ""
     frame = error.__traceback__
     while frame is not None:
         file = frame.tb_frame.f_code.co_filename
-        if "/torch/" not in file and "/porters/" not in file:
+        if "/torch/" not in file and "/porters/" not in file and not _is_standard(file):
             place = f"{file.rpartition('site-packages/')[2]}:{frame.tb_lineno}"
         frame = frame.tb_next
     return UserError(

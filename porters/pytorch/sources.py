@@ -30,6 +30,7 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOrigi
     """Return the original for ``scheme:rest``; see ``porters.source``."""
     need("torch", "torch")
     from porters.pytorch.exported import open_exported
+    from porters.pytorch.torchscript import open_torchscript
     from porters.pytorch.transformers_models import open_transformers
     from porters.pytorch.vision_sources import open_timm, open_torchvision
 
@@ -39,6 +40,7 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOrigi
         "transformers": open_transformers,
         "python": _open_python,
         "exported": open_exported,
+        "torchscript": open_torchscript,
     }
     return openers[scheme](rest, options)
 
