@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from porters import golden
+from porters.baked import find_baked
 from porters.folding import fold
 from porters.porter import Original, Translation
 from porters.source import SourceOptions, open_source
@@ -50,6 +51,7 @@ def port(
     weights: Path | str | None = None,
     seed: int = 0,
     graph_only: bool = False,
+    twice: bool = False,
     record_golden: bool = True,
     fold_weights: bool = True,
 ) -> Artifact:
@@ -63,6 +65,7 @@ def port(
         weights: A checkpoint to load into the architecture.
         seed: Seed for weights that no checkpoint gives.
         graph_only: Whether to leave the weights out: the graph then refers to a file that is not there.
+        twice: Whether to port again with larger examples and to note what of the first was baked into the graph.
         record_golden: Whether to record the original's outputs, without which a live model cannot be checked later.
         fold_weights: Whether batch norms and transposes go into the weights they prepare; each such weight carries
             the recipe by which upstream's becomes it.
@@ -72,7 +75,7 @@ def port(
     """
     specs = _signature(inputs)
     options = SourceOptions(specs, None if weights is None else Path(weights), seed, graph_only=graph_only)
-    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden, fold_weights=fold_weights)
+    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden, fold_weights=fold_weights, twice=twice)
     return open_artifact(out)
 
 
@@ -94,6 +97,7 @@ def port_to(
     dynamic: Mapping[str, tuple[int, int | None]] | None = None,
     record_golden: bool = True,
     fold_weights: bool = True,
+    twice: bool = False,
     progress: Progress = lambda stage: None,
 ) -> PortResult:
     """Port and return the figures of the port; see :func:`port`. ``progress`` hears the name of each stage."""
@@ -106,6 +110,10 @@ def port_to(
     progress("export and translate")
     porter = importlib.import_module(PORTERS[original.framework]).PORTER
     translation: Translation = porter.translate(original, dynamic=dynamic)
+    if twice:
+        progress("port again with other sizes")
+        baked = find_baked(porter, original, translation.model, dynamic or {})
+        translation.notes += [f"baked in: {item}" for item in baked]
     kept = fold(translation.model) if fold_weights else {}
     nodes = _count(translation)
     with new_artifact(out) as directory:
