@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from porters.porter import Original, Porter
-from porters.pytorch.capture import Ranges
+from porters.porter import Original, Porter, Ranges
 from zoo.graph import is_parameter
 from zoo.inputs import InputSpec, sample
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Precision = Literal["own", "float64", "fp16_cube"]
 
 
+# Ranges of symbolic dimensions by name; None is no upper end.
+Ranges = Mapping[str, tuple[int, int | None]]
+
+
 class Original(Protocol):
     """A reference model, never patched, that can be run in its own precision and as float64 truth.
 

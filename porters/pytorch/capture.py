@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from porters.porter import Ranges
 from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, to_tensor
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     import torch
 
 _STANDARD_LIBRARY = str(Path(contextlib.__file__).parent)
-# Ranges of symbolic dimensions by name; None is no upper end.
-Ranges = Mapping[str, tuple[int, int | None]]
 
 
 def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
