@@ -94,7 +94,13 @@ def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) ->
             )
     follower = known_values(original.model) if follow else contextlib.nullcontext()
     with torch.no_grad(), whole_functions(), follower:
-        return torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+        program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
+    if any("_functorch.predispatch" in str(getattr(node.target, "__module__", "")) for node in program.graph.nodes):
+        # A vmap stands in the graph as its own steps: traced once more, with no decompositions, it is plain operators.
+        guards = getattr(program, "_guards_code", None)
+        program = program.run_decompositions({})
+        program._guards_code = guards
+    return program
 
 
 def _symbolic(original: TorchOriginal, dynamic: Ranges, bound: Sequence[str] = ()) -> Any:

@@ -21,13 +21,31 @@ def refuse(node: torch.fx.Node, context: Context, arguments: Iterable[Any]) -> N
         NotImplementedError: Saying what it is.
     """
     if str(node.target).startswith("aten.as_strided"):
-        fake = node.args[0].meta["val"]
-        if not fake.is_contiguous() or fake.storage_offset() != 0:
-            raise NotImplementedError("as_strided on a view")
+        context.memory_order = _memory_order(node.args[0].meta["val"])
     sizes = [size for result in context.results if result is not None for size in result[1]]
     for size in [*sizes, *arguments]:
         if isinstance(size, Dim) and _divides_negative(size.expression):
             raise NotImplementedError("a size that divides a negative number")
+
+
+def _memory_order(fake: Any) -> list[int] | None:
+    """Return the order of axes in which a tensor lies in memory without gaps; None where that is their own."""
+    if fake.storage_offset() != 0:
+        raise NotImplementedError("as_strided on a view into a tensor")
+    if fake.is_contiguous():
+        return None
+    sizes, strides = list(fake.shape), list(fake.stride())
+    if not all(type(number) is int for number in [*sizes, *strides]):
+        raise NotImplementedError("as_strided on a view of symbolic size")
+    order = sorted(range(len(sizes)), key=lambda axis: (sizes[axis] != 1, -strides[axis]))
+    expected = 1
+    for axis in reversed(order):
+        if sizes[axis] != 1 and strides[axis] != expected:
+            raise NotImplementedError("as_strided on a view that skips or repeats elements")
+        expected *= sizes[axis]
+    if fake.untyped_storage().nbytes() != expected * fake.element_size():
+        raise NotImplementedError("as_strided on a view of a part of a tensor")
+    return order
 
 
 def _divides_negative(expression: Any) -> bool:

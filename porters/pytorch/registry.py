@@ -148,12 +148,14 @@ class Context:
     Attributes:
         g: The graph builder.
         results: What torch says about the node's outputs, one (dtype, shape) for each; shapes hold integers and Dims.
+        memory_order: For ``as_strided``: the axes of its operand as they lie in memory; None where in their own order.
     """
 
     def __init__(self, g: GraphBuilder, symbols: Symbols, results: Sequence[tuple[ir.DataType, list[Size]]]) -> None:
         self.g = g
         self.symbols = symbols
         self.results = results
+        self.memory_order: list[int] | None = None
         self.op = g.op
         self.ops = g.ops
         self.const = g.const

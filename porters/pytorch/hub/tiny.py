@@ -26,6 +26,7 @@ _KNOWN_TOKENS = {"pad": 0, "bos": 1, "eos": 2, "decoder_start": 3, "sep": 4, "cl
 _RULES: Sequence[tuple[str, int | None]] = (
     (r"vocab_size$|^vocab_size|_vocab_size|^num_embeddings$|^n_vocab", VOCABULARY),
     (r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$", None),
+    (r"layer_offset$", 1),
     (r"stride|^padding$|kernel|_padding$|dilation|^groups$|pretraining_tp|_offset$|temporal_patch|merge_size", None),
     (r"^mamba_n_heads$|^mamba_num_heads$|^ssm_num_heads$", 2 * HEADS),
     (r"num_key_value_heads$|num_kv_heads$|kv_heads$|^kv_n_heads$|num_key_value_groups", KEY_HEADS),

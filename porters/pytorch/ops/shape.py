@@ -208,10 +208,12 @@ def unbind(c: Context, x: ir.Value, axis: int = 0) -> tuple[ir.Value, ...]:
 def as_strided(
     c: Context, x: ir.Value, size: Sequence[Size], stride: Sequence[Size], offset: Size | None = None
 ) -> ir.Value:
-    """A Gather of places in the flattened tensor, which is contiguous (the walker sees to that).
+    """A Gather of places in the flattened tensor, its axes first put as they lie in memory.
 
     The first axis may be of symbolic size if it strides over whole rows of the tensor's own first axis.
     """
+    if c.memory_order is not None:
+        x = permuted(c, x, c.memory_order)
     sizes = c.sizes_of(x)
     lead = 1 if sizes and isinstance(sizes[0], Dim) else 0
     inner = static_sizes(sizes[lead:], "as_strided")

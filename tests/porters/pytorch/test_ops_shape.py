@@ -162,6 +162,28 @@ def test_values(port_and_compare: Any, table: dict[str, Callable[..., Any]], sha
     port_and_compare(table, shape)
 
 
+def test_a_view_is_strided_over_as_it_lies_in_memory(port_and_compare: Any) -> None:
+    """Longformer reads overlapping chunks out of transposed heads; the memory is that before the transpose."""
+    overlapping = {
+        "turned": lambda x: x.transpose(0, 1).as_strided((4, 3, 2), (5, 20, 1)),
+        "heads": lambda x: x.view(3, 4, 5, 1).permute(1, 0, 2, 3).as_strided((4, 2, 5), (5, 20, 1)),
+    }
+    port_and_compare(overlapping, "3,4,5", batches=(2,))
+
+
+def test_what_vmap_maps_over_is_plain_operators(port_and_compare: Any) -> None:
+    """Masks of transformers are functions of indices, mapped over each of them."""
+
+    def mask(x: torch.Tensor) -> torch.Tensor:
+        def near(row: torch.Tensor, column: torch.Tensor) -> torch.Tensor:
+            return (row >= column) & (x.sum() * (row - column) > -1)
+
+        rows = torch.arange(4)
+        return x @ torch.vmap(torch.vmap(near, in_dims=(None, 0)), in_dims=(0, None))(rows, rows).to(x.dtype)
+
+    port_and_compare({"mask": mask}, "batch,4")
+
+
 def test_two_symbolic_axes(port_and_compare: Any) -> None:
     """Sizes that are known by their expressions only: ceil-free arithmetic, slices from the end, reshapes."""
     port_and_compare(TWO_SYMBOLIC, "batch,length,8", batches=(2, 3))

@@ -173,6 +173,7 @@ def test_all_unsupported_operators_are_listed_at_once(walked: Any) -> None:
         ),
         (lambda x: x.view(torch.int32), "dtype"),
         (lambda x: x.T.as_strided((2, 2), (1, 2)), "as_strided"),
+        (lambda x: x[:, 1:].as_strided((2, 2), (1, 2)), "as_strided"),
         (lambda x: x[: -(-x.shape[0] // 3)], "negative"),
         (lambda x: x.long() ** x.long().abs(), "power"),
         (lambda x: F.avg_pool1d(x.long()[None], 2), "pooling"),
@@ -191,6 +192,7 @@ def test_every_translator_has_a_one_sentence_docstring() -> None:
 
 
 def test_every_translator_names_an_operator_that_exists() -> None:
+    pytest.importorskip("transformers.integrations.moe")  # it brings an operator of its own
     unknown = []
     torchvision_shim.prepare()
     for target in [*registry.registered(), *registry._COMPLEX]:
