@@ -120,8 +120,6 @@ def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
 
 def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]) -> list[InputSpec]:
     """Return the signature with the dimensions that torch.export had to fix as integers, and note each."""
-    import torch
-
     fakes = {node.name: node.meta.get("val") for node in program.graph.nodes if node.op == "placeholder"}
     ported = []
     for spec in specs:
@@ -129,19 +127,18 @@ def _ported_signature(program: Any, specs: Sequence[InputSpec], notes: list[str]
         if fake is None or not hasattr(fake, "shape"):
             ported.append(spec)
             continue
-        shape = tuple(
-            want
-            if isinstance(want, str) and isinstance(have, torch.SymInt)
-            else int(have)
-            if isinstance(have, int)
-            else want
-            for want, have in zip(spec.shape, fake.shape, strict=True)
-        )
+        shape = tuple(_ported_size(want, have) for want, have in zip(spec.shape, fake.shape, strict=True))
         for want, have in zip(spec.shape, shape, strict=True):
             if want != have and not any("every size" in note for note in notes):
                 notes.append(f"{spec.name}: the model fixes dimension {want!r} to {have}")
         ported.append(replace(spec, shape=shape))
     return ported
+
+
+def _ported_size(want: int | str, have: Any) -> int | str:
+    """Return a dimension's name, or the integer that torch.export fixed it to, be it behind a symbol."""
+    known = have if isinstance(have, int) else have.node.maybe_as_int()
+    return want if known is None else int(known)
 
 
 def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec]) -> ir.Model:
