@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from tests.coverage.samples import WIDE, Call
+from tests.coverage.samples import WIDE, Call, array
 
 # The project's limits (design: 3 on the norm, 6 on the largest error) over a floor of one ULP of the whole.
 RATIO, LARGEST = 3.0, 6.0
@@ -40,17 +40,6 @@ def _moved(tensor: torch.Tensor) -> torch.Tensor:
 
 def _arrays(leaves: Sequence[object]) -> list[np.ndarray]:
     return [array(leaf) for leaf in leaves if isinstance(leaf, torch.Tensor)]
-
-
-def array(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor as an array; complex numbers as trailing pairs, bfloat16 as float32."""
-    plain = tensor.detach().resolve_conj().resolve_neg()
-    if plain.dtype == torch.complex32:
-        plain = plain.to(torch.complex64)
-    if plain.is_complex():
-        plain = torch.view_as_real(plain)
-    result: np.ndarray = (plain.float() if plain.dtype == torch.bfloat16 else plain).contiguous().numpy()
-    return result
 
 
 def difference(own: np.ndarray, truth: np.ndarray, moved: np.ndarray, port: np.ndarray) -> str:

@@ -29,8 +29,8 @@ from porters.canonicalize import canonicalize
 from porters.porter import UnsupportedOpsError
 from porters.pytorch.registry import registered
 from porters.pytorch.walker import Walker
-from tests.coverage.judge import answers, array, difference
-from tests.coverage.samples import Call, Subject, calls, entries, why_no_meaning
+from tests.coverage.judge import answers, difference
+from tests.coverage.samples import Call, Subject, array, calls, entries, why_no_meaning
 from zoo.graph import GraphBuilder
 
 SECONDS = 150
@@ -112,7 +112,8 @@ def _by_definition(model: bytes, feed: dict[str, Any]) -> list[Any]:
 
 def _draws(op: str) -> bool:
     """Say whether an operator draws random numbers."""
-    namespace, name, overload = op.split(".")
+    namespace, _, rest = op.partition(".")
+    name, _, overload = rest.partition(".")
     packet = getattr(getattr(torch.ops, namespace, None), name, None)
     operator = getattr(packet, overload, None)
     return operator is not None and torch.Tag.nondeterministic_seeded in operator.tags
