@@ -15,6 +15,7 @@ FLOOR = {np.dtype(np.float32): 2.0**-23, np.dtype(np.float64): 2.0**-52, np.dtyp
 ULP = 2.0**-24
 # A budget wider than this part of the answer would pass anything.
 DECIDES = 0.03
+DENORMAL, NORMAL = 2.0**-149, 2.0**-126
 
 
 def answers(call: Call) -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray]]:
@@ -62,12 +63,14 @@ def difference(own: np.ndarray, truth: np.ndarray, moved: np.ndarray, port: np.n
 
 def _noise(own: np.ndarray, moved: np.ndarray, port: np.ndarray, truth: np.ndarray, floor: float) -> str:
     for limit, order in ((RATIO, 2), (LARGEST, np.inf)):
-        budget = max(_norm(own, order), floor * _norm(truth, order), 2.0**-149)
-        # An operator that is exact (floor, sort) has no business being sensitive to its input.
-        if own.any():
+        size = _norm(truth, order)
+        budget = max(_norm(own, order), floor * size, DENORMAL)
+        if budget > DECIDES * size > NORMAL:
+            return f"float32 itself is off by {budget:.2g} of {size:.2g}: decides nothing"
+        # An operator that is exact (floor, sort) has no business being sensitive to its input; neither is it noise
+        # where half an ULP turns a choice round (a label that is compared with one).
+        if own.any() and _norm(moved, order) <= DECIDES * size:
             budget = max(budget, _norm(moved, order))
-        if truth.any() and budget > DECIDES * _norm(truth, order):
-            return f"float32 itself is off by {budget:.2g} of {_norm(truth, order):.2g}: decides nothing"
         ratio = _norm(port, order) / budget
         if not ratio <= limit:
             return f"noise ratio {ratio:.3g} over {limit:g}"
