@@ -34,6 +34,7 @@ from tests.coverage.samples import Call, Subject, array, calls, entries, why_no_
 from zoo.graph import GraphBuilder
 
 SECONDS = 150
+NO_TRANSLATOR = "no translator, and torch does not decompose it"
 # The first of these that any sample has is the status of the entry.
 STATUSES = ("wrong", "broken", "timeout", "runtime", "unsupported", "export fails", "right", "no meaning")
 
@@ -76,7 +77,7 @@ def _judge_call(name: str, call: Call) -> tuple[str, str]:
     except UnsupportedOpsError as error:
         if any(_draws(item.op) for item in error.ops):
             return "no meaning", "random"
-        return "unsupported", "; ".join(sorted({f"{item.op}: {item.hint}" for item in error.ops}))
+        return "unsupported", "; ".join(sorted({f"{item.op}: {item.hint or NO_TRANSLATOR}" for item in error.ops}))
     except Exception as error:
         return "broken", f"translation: {_short(error)}"
     feed = {name: array(tensor) for name, tensor in zip(names, tensors, strict=True)}
