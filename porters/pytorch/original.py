@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
-from porters.pytorch.precision import cube_mode, default_dtype, doubled, promoted_mode
+from porters.pytorch.precision import cube_mode, default_dtype, doubled, eager_control_flow, promoted_mode
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -62,16 +62,16 @@ class TorchOriginal:
                 raise PrecisionUnavailableError(f"the model cannot be copied to float64: {error}") from error
         wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
         try:
-            with default_dtype(torch.float64), promoted_mode():
+            with default_dtype(torch.float64), eager_control_flow(), promoted_mode():
                 return self._double(**wide)
-        except (RuntimeError, TypeError, NotImplementedError) as error:
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             raise PrecisionUnavailableError(f"the model does not run in float64: {error}") from error
 
     def _run_cube(self, tensors: dict[str, Any]) -> Any:
         import torch
 
         backend = torch.nn.attention.SDPBackend.MATH
-        with torch.nn.attention.sdpa_kernel(backend), cube_mode():
+        with torch.nn.attention.sdpa_kernel(backend), eager_control_flow(), cube_mode():
             return self.model(**tensors)
 
 

@@ -22,12 +22,49 @@ def promoted_mode() -> Any:
         return wide.get(item, item) if isinstance(item, torch.dtype) else item
 
     class Promote(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = {key: promoted(item) for key, item in (kwargs or {}).items()}
             args = tuple(promoted(item) for item in args)
-            return func(*args, **kwargs)
+            return run_within(self, func, args, kwargs)
 
     return Promote()
+
+
+def run_within(mode: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operator; the graphs that it calls (cond, while_loop) run in ``mode`` as well."""
+    import torch
+
+    if not isinstance(func, torch._ops.HigherOrderOperator):
+        return func(*args, **kwargs)
+
+    def within(graph: Any) -> Any:
+        def call(*operands: Any) -> Any:
+            with mode:
+                return graph(*operands)
+
+        return call
+
+    return func(*(within(item) if callable(item) else item for item in args), **kwargs)
+
+
+@contextmanager
+def eager_control_flow() -> Iterator[None]:
+    """Run torch.cond and its kin as they stand, without torch.compile, which does not go together with modes.
+
+    Where nothing has loaded the compiler yet there is no need to load it for this. A scan over several tensors does
+    not run so: it is without float64 truth.
+    """
+    import sys
+
+    import torch
+
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def doubled(model: Any) -> Any:
@@ -75,10 +112,12 @@ def cube_mode() -> Any:
         return item
 
     class Cube(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             if not str(func).startswith(_CUBE):
-                return func(*args, **kwargs)
+                return run_within(self, func, args, kwargs)
             # The bias joins the accumulator in fp32 and is not rounded: it is the third (addmm: the first) operand.
             bias = 0 if str(func).startswith(("aten.addmm", "aten.baddbmm")) else 2
             operands = tuple(item if i == bias else rounded(item) for i, item in enumerate(args))
