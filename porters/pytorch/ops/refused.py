@@ -13,7 +13,7 @@ _REASONS = {
     "aten.hash_tensor": "a hash of the bits of numbers: ONNX has no view of bits",
     "aten.resize": "a tensor that is resized in place",
     "aten.resize_as": "a tensor that is resized in place",
-    "aten.histogram.bin_ct": "edges that must be torch's to the bit, or counts move: give the edges or use histc",
+    "aten.histogram.bin_ct": "edges that must be torch's to the bit, or counts move: torch.histc has a translation",
     "aten._histogramdd_bin_edges": "edges that must be torch's to the bit, or counts move",
     "aten._histogramdd_from_bin_cts": "edges that must be torch's to the bit, or counts move",
     "aten.fractional_max_pool2d": "pooling regions that are drawn at random",
