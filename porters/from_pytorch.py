@@ -72,7 +72,7 @@ def _ported_signature(
         if fake is None or not hasattr(fake, "shape"):
             ported.append(spec)
             continue
-        shape = tuple(_kept(want, have) for want, have in zip(spec.shape, fake.shape, strict=True))
+        shape = tuple(_ported_size(want, have) for want, have in zip(spec.shape, fake.shape, strict=True))
         for want, have in zip(spec.shape, shape, strict=True):
             if want != have and not any("every size" in note for note in notes):
                 notes.append(f"{spec.name}: the model fixes dimension {want!r} to {have}")
@@ -80,12 +80,10 @@ def _ported_signature(
     return ported
 
 
-def _kept(want: int | str, have: Any) -> int | str:
-    """Return the size that a dimension has after the export: a number where torch has fixed it."""
-    if isinstance(have, int):
-        return int(have)
-    expression = have.node.expr
-    return int(expression) if expression.is_Integer else want
+def _ported_size(want: int | str, have: Any) -> int | str:
+    """Return a dimension's name, or the integer that torch.export fixed it to, be it behind a symbol."""
+    known = have if isinstance(have, int) else have.node.maybe_as_int()
+    return want if known is None else int(known)
 
 
 def _walk(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
-from porters.pytorch.precision import cube_mode, default_dtype, doubled, promoted_mode
+from porters.pytorch.precision import cube_mode, default_dtype, doubled, eager_control_flow, promoted_mode
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class TorchOriginal:
         wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
         if self._double is None and _bytes(self.model) > LARGEST_COPIED:
             try:
-                with default_dtype(torch.float64), promoted_mode(widen=True):
+                with default_dtype(torch.float64), eager_control_flow(), promoted_mode(widen=True):
                     return self.model(**self.arguments(wide))
             except (RuntimeError, TypeError, ValueError, NotImplementedError):
                 pass  # Some Python code compares dtypes itself, as that of recurrent layers: a copy does for it.
@@ -99,16 +99,16 @@ class TorchOriginal:
             except Exception as error:
                 raise PrecisionUnavailableError(f"the model cannot be copied to float64: {error}") from error
         try:
-            with default_dtype(torch.float64), promoted_mode():
+            with default_dtype(torch.float64), eager_control_flow(), promoted_mode():
                 return self._double(**self.arguments(wide))
-        except (RuntimeError, TypeError, NotImplementedError) as error:
+        except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             raise PrecisionUnavailableError(f"the model does not run in float64: {error}") from error
 
     def _run_cube(self, tensors: dict[str, Any]) -> Any:
         import torch
 
         backend = torch.nn.attention.SDPBackend.MATH
-        with torch.nn.attention.sdpa_kernel(backend), cube_mode():
+        with torch.nn.attention.sdpa_kernel(backend), eager_control_flow(), cube_mode():
             return self.model(**self.arguments(tensors))
 
 

@@ -32,16 +32,18 @@ def promoted_mode(*, widen: bool = False) -> Any:
         return item.to(wide[item.dtype]) if isinstance(item, torch.Tensor) and item.dtype in wide else item
 
     class Promote(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = {key: promoted(item) for key, item in (kwargs or {}).items()}
             args = tuple(promoted(item) for item in args)
-            if widen:
+            if widen and isinstance(func, torch._ops.OpOverload):
                 if func._schema.is_mutable and any(_is_in(item, wide) for item in args):
                     raise NotImplementedError(f"{func} writes to a tensor in its own precision")
                 args, kwargs = map_parts(args, widened), map_parts(kwargs, widened)
             if func is torch.ops.aten._grouped_mm.default and args[0].dtype == torch.float64:
                 return _grouped(*args, **kwargs)
-            return func(*args, **kwargs)
+            return run_within(self, func, args, kwargs)
 
     return Promote()
 
@@ -60,6 +62,41 @@ def _grouped(x: Any, weight: Any, offs: Any = None, bias: Any = None, out_dtype:
         result[start:end] = x[start:end] @ weight[group]
         start = end
     return result
+
+
+def run_within(mode: Any, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operator; the graphs that it calls (cond, while_loop) run in ``mode`` as well."""
+    import torch
+
+    if not isinstance(func, torch._ops.HigherOrderOperator):
+        return func(*args, **kwargs)
+
+    def within(graph: Any) -> Any:
+        def call(*operands: Any) -> Any:
+            with mode:
+                return graph(*operands)
+
+        return call
+
+    return func(*(within(item) if callable(item) else item for item in args), **kwargs)
+
+
+@contextmanager
+def eager_control_flow() -> Iterator[None]:
+    """Run torch.cond and its kin as they stand, without torch.compile, which does not go together with modes.
+
+    Where nothing has loaded the compiler yet there is no need to load it for this. A scan over several tensors does
+    not run so: it is without float64 truth.
+    """
+    import sys
+
+    import torch
+
+    if "torch._dynamo" not in sys.modules:
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def doubled(model: Any) -> Any:
@@ -107,10 +144,12 @@ def cube_mode() -> Any:
         return item
 
     class Cube(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
+        supports_higher_order_operators = True
+
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
             kwargs = kwargs or {}
             if not str(func).startswith(_CUBE):
-                return func(*args, **kwargs)
+                return run_within(self, func, args, kwargs)
             # The bias joins the accumulator in fp32 and is not rounded: it is the third (addmm: the first) operand.
             bias = 0 if str(func).startswith(("aten.addmm", "aten.baddbmm")) else 2
             operands = tuple(item if i == bias else rounded(item) for i, item in enumerate(args))

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils import _pytree as pytree
 
@@ -132,9 +133,17 @@ def why_no_meaning(name: str, call: Call) -> str | None:
         return "returns no tensor"
     if any(tensor.layout != torch.strided for tensor in tensors):
         return "returns a sparse or nested tensor"
-    same = all(torch.equal(torch.nan_to_num(a), torch.nan_to_num(b)) for a, b in zip(*map(_tensors, runs), strict=True))
+    pairs = zip(*([array(tensor) for tensor in run if _is_tensor(tensor)] for run in runs), strict=True)
+    same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
     return None if same else "random"
 
 
-def _tensors(leaves: Sequence[Any]) -> list[torch.Tensor]:
-    return [leaf for leaf in leaves if _is_tensor(leaf)]
+def array(tensor: torch.Tensor) -> np.ndarray:
+    """Return a tensor as an array; complex numbers as trailing pairs, bfloat16 as float32."""
+    plain = tensor.detach().resolve_conj().resolve_neg()
+    if plain.dtype == torch.complex32:
+        plain = plain.to(torch.complex64)
+    if plain.is_complex():
+        plain = torch.view_as_real(plain)
+    result: np.ndarray = (plain.float() if plain.dtype == torch.bfloat16 else plain).contiguous().numpy()
+    return result

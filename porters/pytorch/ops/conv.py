@@ -125,19 +125,23 @@ def deconvolved(
         # Runtimes want less than the stride there; what torch adds behind is padding that is not taken away.
         ends = [pad - more for pad, more in zip(begins, extra, strict=True)]
         extra = [0] * spatial
-    if any(end < 0 for end in ends):
-        raise NotImplementedError("a transposed convolution whose output padding is larger than padding and stride")
+    # Behind the last product there is nothing but the bias.
+    behind = [max(-end, 0) for end in ends]
     result = c.op(
         "ConvTranspose",
         data,
         weight,
-        bias,
+        None if any(behind) else bias,
         strides=steps,
-        pads=[*begins, *ends],
+        pads=[*begins, *(max(end, 0) for end in ends)],
         output_padding=extra,
         dilations=pairs(dilation, spatial),
         group=groups,
     )
+    if any(behind):
+        result = c.op("Pad", result, [*[0] * (spatial + 4), *behind])
+        if bias is not None:
+            result = c.op("Add", result, c.op("Unsqueeze", bias, [i + 1 for i in range(spatial)]))
     return result if batched else c.op("Squeeze", result, [0])
 
 

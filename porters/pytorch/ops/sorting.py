@@ -110,8 +110,10 @@ def nanmedian(c: Context, x: ir.Value) -> ir.Value:
 
 
 def _nanmedian(c: Context, x: ir.Value, axis: int, keep: bool) -> tuple[ir.Value, ir.Value]:
-    if x.dtype not in dtypes.FLOATS or not c.rank(x):
-        raise NotImplementedError("nanmedian of integers or of a scalar")
+    if not c.rank(x):
+        return x, c.const(0, ir.DataType.INT64)
+    if x.dtype not in dtypes.FLOATS:
+        return _kth(c, x, (static(c.sizes_of(x)[c.axis(x, axis)], "a median") + 1) // 2, axis, keep)
     missing = c.op("IsNaN", x)
     place = c.axis(x, axis)
     filled = known(c, c.op("Where", missing, c.const(float("inf"), x.dtype), x), c.sizes_of(x))

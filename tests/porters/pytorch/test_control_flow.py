@@ -13,8 +13,8 @@ from torch._higher_order_ops.scan import scan
 from torch._higher_order_ops.while_loop import while_loop
 
 from porters.canonicalize import canonicalize
-from porters.porter import UnsupportedOpsError
-from porters.pytorch.original import named_outputs
+from porters.porter import PrecisionUnavailableError, UnsupportedOpsError
+from porters.pytorch.original import TorchOriginal, named_outputs
 from porters.pytorch.walker import Walker
 from zoo.executors import onnxruntime
 from zoo.graph import GraphBuilder
@@ -160,3 +160,18 @@ def test_complex_carries_are_refused() -> None:
         ported(Turning(), (x(2, 0),))
     hints = {item.op: item.hint for item in caught.value.ops}
     assert hints["higher_order.cond"] == "complex numbers carried through control flow"
+
+
+def test_the_original_runs_in_float64_through_branches(port_and_compare: Any) -> None:
+    # The whole way of a port: the noise budget needs the original in float64, inside of the branches as well.
+    port_and_compare(Branches(), "batch,4", "3:i0..2", batches=(2, 3, 5))
+
+
+def test_a_scan_without_float64_truth_still_runs_in_its_own_precision() -> None:
+    original = TorchOriginal(Scans().eval(), "", "subject", "test", [])
+    feed = {"x": x(3, 0).numpy()}
+    before = original.run(feed)
+    with pytest.raises(PrecisionUnavailableError):
+        original.run(feed, "float64")
+    after = original.run(feed)
+    assert all(np.array_equal(before[name], after[name]) for name in before)

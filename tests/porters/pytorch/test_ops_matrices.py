@@ -7,6 +7,10 @@ from typing import Any
 import pytest
 import torch
 
+from porters.from_pytorch import PORTER
+from porters.pytorch.original import TorchOriginal
+from zoo.inputs import InputSpec
+
 L = torch.linalg
 
 
@@ -79,11 +83,11 @@ ORTHOGONAL = {
     "svd_wide_full": lambda x: rebuilt_svd(x, True),
     "svd_deficient": lambda x: rebuilt_svd(deficient(x), False)[2:],
     "singular_values": L.svdvals,
-    "norms": lambda x: (L.matrix_norm(x, "nuc"), L.matrix_norm(x, 2), L.cond(square(x))),
     "rank": lambda x: L.matrix_rank(deficient(x)),
 }
-# torch.export knows geqrf for sizes that are known only.
-REFLECTORS = {
+# torch.export takes these for known sizes only.
+STATIC = {
+    "norms": lambda x: (L.matrix_norm(x, "nuc"), L.matrix_norm(x, 2), L.cond(square(x))),
     "geqrf": torch.geqrf,
     "householder": lambda x: L.householder_product(*torch.geqrf(x.mT)),
     "ormqr": lambda x: torch.ormqr(*torch.geqrf(x.mT), x.mT, transpose=True),
@@ -96,8 +100,19 @@ def test_matrices(port_and_compare: Any, table: Any) -> None:
     port_and_compare(table, "batch,5,7")
 
 
-def test_reflectors(port_and_compare: Any) -> None:
-    port_and_compare(REFLECTORS, "2,5,7", batches=(2,))
+def test_matrices_of_one_size(port_and_compare: Any) -> None:
+    port_and_compare(STATIC, "2,5,7", batches=(2,))
+
+
+def test_a_batch_that_export_has_fixed_is_told() -> None:
+    class Norm(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return L.matrix_norm(x, "nuc")
+
+    original = TorchOriginal(Norm(), "", "subject", "test", [InputSpec("x", "float32", ("batch", 5, 7))])
+    translation = PORTER.translate(original, dynamic=None)
+    shape = translation.inputs[0].shape
+    assert list(shape) == [getattr(dim, "value", dim) for dim in translation.model.graph.inputs[0].shape]
 
 
 def test_pivots_are_those_of_lapack(port_and_compare: Any) -> None:
