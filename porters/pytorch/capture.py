@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import inspect
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -28,7 +28,7 @@ def whole_functions() -> Iterator[None]:
             functions, places = _torchvision()
             for module in list(sys.modules.values()):  # a function has a name in every module that imports it
                 for name, item in list(getattr(module, "__dict__", {}).items()):
-                    replacement = functions.get(item) if inspect.isfunction(item) else None
+                    replacement = functions.get(item) if type(item) is types.FunctionType else None
                     if replacement is not None:
                         stack.enter_context(mock.patch.object(module, name, replacement))
             for place, replacement in places.items():

@@ -88,6 +88,8 @@ def detector() -> tuple[torch.nn.Module, dict[str, list[object]]]:
     """A Mask R-CNN of torchvision's on a backbone of two levels, loud enough to detect something."""
     from torchvision.models.detection import MaskRCNN
     from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
     from torchvision.ops import MultiScaleRoIAlign
 
     from zoo.inputs import InputSpec
@@ -104,8 +106,11 @@ def detector() -> tuple[torch.nn.Module, dict[str, list[object]]]:
             near = self.near(x)
             return {"0": near, "1": self.far(torch.relu(near))}
 
+    # num_classes is None because the predictors are given.
     model = MaskRCNN(
-        Levels(), num_classes=5, min_size=64, max_size=64, box_detections_per_img=20,
+        Levels(), num_classes=None, min_size=64, max_size=64, box_detections_per_img=12, rpn_post_nms_top_n_test=40,
+        box_head=TwoMLPHead(16 * 49, 64), box_predictor=FastRCNNPredictor(64, 5),
+        mask_head=MaskRCNNHeads(16, (16,), 1), mask_predictor=MaskRCNNPredictor(16, 16, 5),
         rpn_anchor_generator=AnchorGenerator(((16,), (32,)), ((0.5, 1.0, 2.0),) * 2),
         box_roi_pool=MultiScaleRoIAlign(["0", "1"], 7, 2), mask_roi_pool=MultiScaleRoIAlign(["0", "1"], 14, 2),
     )  # fmt: skip
