@@ -70,6 +70,13 @@ def test_a_small_error_stays_for_the_noise_budget_to_see():
     assert matched(here, there, NAMES)[2] == 0
 
 
+def test_outputs_that_disagree_on_the_number_of_rows_match_nothing():
+    there = detections()
+    there["labels"] = there["labels"][:5]
+    left, right, otherwise = matched(detections(), there, NAMES)
+    assert (left.size, right.size, otherwise) == (0, 0, 8)
+
+
 def test_masks_follow_their_rows_and_sides_keep_what_all_have():
     truth = detections()
     original, port = rows_of(truth, [0, 1, 2, 3, 4, 5, 6]), rows_of(truth, [0, 2, 1, 3, 4, 5, 6, 7])
