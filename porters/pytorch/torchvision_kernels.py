@@ -71,13 +71,7 @@ def roi_align(
         return x.new_empty((0, channels, pooled_height, pooled_width))
     # One row for each place, so that a bin is a weighted sum of rows: a bag of an embedding.
     table = x.permute(0, 2, 3, 1).reshape(-1, channels)
-    shift = 0.5 if aligned else 0.0
-    start = rois[:, 1:3] * spatial_scale - shift
-    size = rois[:, 3:5] * spatial_scale - shift - start
-    if not aligned:
-        size = size.clamp(min=1.0)
-    bins = size / torch.tensor([pooled_width, pooled_height], dtype=size.dtype)
-    grids = torch.ceil(bins).int() if sampling_ratio <= 0 else torch.full_like(bins, sampling_ratio, dtype=torch.int32)
+    start, bins, grids = _bins(rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned)
     first = rois[:, 0].long() * (x.shape[2] * x.shape[3])
     result = x.new_zeros((count, pooled_height, pooled_width, channels))
     for grid in torch.unique(grids, dim=0):  # regions of one grid together
@@ -96,6 +90,22 @@ def roi_align(
         )
         result[at] = (bags / (rows * columns)).reshape(-1, pooled_height, pooled_width, channels)
     return result.permute(0, 3, 1, 2).contiguous()
+
+
+def _bins(
+    rois: torch.Tensor, scale: float, height: int, width: int, sampling_ratio: int, aligned: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return, as (K, 2) of x and y, where each region starts, how large its bins are and how many samples they have."""
+    import torch
+
+    shift = 0.5 if aligned else 0.0
+    start = rois[:, 1:3] * scale - shift
+    size = rois[:, 3:5] * scale - shift - start
+    if not aligned:
+        size = size.clamp(min=1.0)
+    bins = size / torch.tensor([width, height], dtype=size.dtype)
+    grids = torch.ceil(bins).int() if sampling_ratio <= 0 else torch.full_like(bins, sampling_ratio, dtype=torch.int32)
+    return start, bins, grids
 
 
 Samples = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]
