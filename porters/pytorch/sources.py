@@ -240,7 +240,7 @@ def finish(
         packages: Packages whose versions matter; the licence is that of the last.
         checkpoint: The card's entry, where the source has loaded weights already.
         call: How ``forward`` takes the inputs; see :class:`TorchOriginal`.
-        even: Whether seeded layers that no norm follows get unit variance, for models that select by thresholds.
+        even: See :func:`porters.pytorch.seeding.unit_variance`.
     """
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []

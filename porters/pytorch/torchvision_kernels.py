@@ -60,7 +60,7 @@ def roi_align(
         rois: (K, 5) index of the sample, then the box (x1, y1, x2, y2).
         spatial_scale: From the boxes' coordinates to those of the features.
         pooled_height: Rows of bins.
-        pooled_width: Columns of bins.
+        pooled_width: Columns of them.
         sampling_ratio: Samples along each side of a bin; one for each started element where it is not positive.
         aligned: Whether a pixel's centre, and not its corner, stands at whole coordinates.
     """
@@ -82,14 +82,20 @@ def roi_align(
         across = _samples(start[at, 0], bins[at, 0], pooled_width, columns, x.shape[3])
         down = _samples(start[at, 1], bins[at, 1], pooled_height, rows, x.shape[2])
         places, weights = _corners(down, across, x.shape[3])
-        bags = torch.nn.functional.embedding_bag(
-            (places + first[at][:, None, None, None, None, None]).reshape(-1, 4 * rows * columns),
-            table,
-            per_sample_weights=weights.reshape(-1, 4 * rows * columns).to(x.dtype),
-            mode="sum",
-        )
-        result[at] = (bags / (rows * columns)).reshape(-1, pooled_height, pooled_width, channels)
+        places = places + first[at].reshape(-1, 1, 1, 1, 1, 1)
+        result[at] = _sums(table, places, weights) / (rows * columns)
     return result.permute(0, 3, 1, 2).contiguous()
+
+
+def _sums(table: torch.Tensor, places: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return (K, bins, bins, C): the weighted sums of the rows of ``table`` that stand at ``places``."""
+    import torch
+
+    bag = places[0, 0, 0].numel()
+    sums: torch.Tensor = torch.nn.functional.embedding_bag(
+        places.reshape(-1, bag), table, per_sample_weights=weights.reshape(-1, bag).to(table.dtype), mode="sum"
+    )
+    return sums.reshape(*places.shape[:3], table.shape[1])
 
 
 def _bins(
