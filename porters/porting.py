@@ -199,8 +199,7 @@ def build_card(
             "versions": dict(original.versions),
             "licence": original.licence,
             "checkpoint": dict(original.checkpoint),
-            # What the original was built with, where the port had to fix dimensions of it.
-            **({"inputs": built_for} if built_for != inputs else {}),
+            **({"inputs": built_for} if built_for != inputs else {}),  # where the port fixed dimensions
         },
         "port": {
             "opset": OPSET,

@@ -242,7 +242,7 @@ def finish(
         packages: Packages whose versions matter; the licence is that of the last.
         checkpoint: The card's entry, where the source has loaded weights already.
         call: How ``forward`` takes the inputs; see :class:`TorchOriginal`.
-        even: Whether seeded layers that no norm follows get unit variance, for models that select by thresholds.
+        even: See :func:`porters.pytorch.seeding.unit_variance`.
     """
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []
@@ -250,9 +250,7 @@ def finish(
         notes = checkpoints.load_into(model, options.weights)
         checkpoint = _given(options.weights)
     elif checkpoint is None:
-        recalibrated = recalibrate(model, inputs, options.seed, call=call, even=even)
-        checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated, "roughened": True}
-        checkpoint |= {"unit_variance": True} if even else {}
+        checkpoint = _seeded_checkpoint(model, inputs, options.seed, call, even)
     return TorchOriginal(
         model.eval(),
         reference=reference,
@@ -265,6 +263,15 @@ def finish(
         details={"notes": notes} if notes else {},
         call=call,
     )
+
+
+def _seeded_checkpoint(
+    model: torch.nn.Module, inputs: Sequence[InputSpec], seed: int, call: Mapping[str, Any] | None, even: bool
+) -> dict[str, Any]:
+    """Recalibrate a seeded model and return the card's entry for its weights."""
+    recalibrated = recalibrate(model, inputs, seed, call=call, even=even)
+    entry = {"kind": "seeded", "seed": seed, "recalibrated": recalibrated, "roughened": True}
+    return entry | ({"unit_variance": True} if even else {})
 
 
 def recalibrate(

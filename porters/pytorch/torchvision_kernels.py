@@ -60,7 +60,7 @@ def roi_align(
         rois: (K, 5) index of the sample, then the box (x1, y1, x2, y2).
         spatial_scale: From the boxes' coordinates to those of the features.
         pooled_height: Rows of bins.
-        pooled_width: Columns of bins.
+        pooled_width: Columns of them.
         sampling_ratio: Samples along each side of a bin; one for each started element where it is not positive.
         aligned: Whether a pixel's centre, and not its corner, stands at whole coordinates.
     """
@@ -71,13 +71,7 @@ def roi_align(
         return x.new_empty((0, channels, pooled_height, pooled_width))
     # One row for each place, so that a bin is a weighted sum of rows: a bag of an embedding.
     table = x.permute(0, 2, 3, 1).reshape(-1, channels)
-    shift = 0.5 if aligned else 0.0
-    start = rois[:, 1:3] * spatial_scale - shift
-    size = rois[:, 3:5] * spatial_scale - shift - start
-    if not aligned:
-        size = size.clamp(min=1.0)
-    bins = size / torch.tensor([pooled_width, pooled_height], dtype=size.dtype)
-    grids = torch.ceil(bins).int() if sampling_ratio <= 0 else torch.full_like(bins, sampling_ratio, dtype=torch.int32)
+    start, bins, grids = _bins(rois, spatial_scale, pooled_height, pooled_width, sampling_ratio, aligned)
     first = rois[:, 0].long() * (x.shape[2] * x.shape[3])
     result = x.new_zeros((count, pooled_height, pooled_width, channels))
     for grid in torch.unique(grids, dim=0):  # regions of one grid together
@@ -88,14 +82,36 @@ def roi_align(
         across = _samples(start[at, 0], bins[at, 0], pooled_width, columns, x.shape[3])
         down = _samples(start[at, 1], bins[at, 1], pooled_height, rows, x.shape[2])
         places, weights = _corners(down, across, x.shape[3])
-        bags = torch.nn.functional.embedding_bag(
-            (places + first[at][:, None, None, None, None, None]).reshape(-1, 4 * rows * columns),
-            table,
-            per_sample_weights=weights.reshape(-1, 4 * rows * columns).to(x.dtype),
-            mode="sum",
-        )
-        result[at] = (bags / (rows * columns)).reshape(-1, pooled_height, pooled_width, channels)
+        places = places + first[at].reshape(-1, 1, 1, 1, 1, 1)
+        result[at] = _sums(table, places, weights) / (rows * columns)
     return result.permute(0, 3, 1, 2).contiguous()
+
+
+def _sums(table: torch.Tensor, places: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Return (K, bins, bins, C): the weighted sums of the rows of ``table`` that stand at ``places``."""
+    import torch
+
+    bag = places[0, 0, 0].numel()
+    sums: torch.Tensor = torch.nn.functional.embedding_bag(
+        places.reshape(-1, bag), table, per_sample_weights=weights.reshape(-1, bag).to(table.dtype), mode="sum"
+    )
+    return sums.reshape(*places.shape[:3], table.shape[1])
+
+
+def _bins(
+    rois: torch.Tensor, scale: float, height: int, width: int, sampling_ratio: int, aligned: bool
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Return, as (K, 2) of x and y, where each region starts, how large its bins are and how many samples they have."""
+    import torch
+
+    shift = 0.5 if aligned else 0.0
+    start = rois[:, 1:3] * scale - shift
+    size = rois[:, 3:5] * scale - shift - start
+    if not aligned:
+        size = size.clamp(min=1.0)
+    bins = size / torch.tensor([width, height], dtype=size.dtype)
+    grids = torch.ceil(bins).int() if sampling_ratio <= 0 else torch.full_like(bins, sampling_ratio, dtype=torch.int32)
+    return start, bins, grids
 
 
 Samples = tuple["torch.Tensor", "torch.Tensor", "torch.Tensor", "torch.Tensor"]

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sys
+import types
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -24,21 +25,31 @@ def whole_functions() -> Iterator[None]:
     """Replace, inside, every such function of the libraries that are loaded; see the module."""
     with contextlib.ExitStack() as stack:
         if "torchvision" in sys.modules:
-            for place, replacement in _torchvision().items():
+            functions, places = _torchvision()
+            for module in list(sys.modules.values()):  # a function has a name in every module that imports it
+                for name, item in list(getattr(module, "__dict__", {}).items()):
+                    replacement = functions.get(item) if type(item) is types.FunctionType else None
+                    if replacement is not None:
+                        stack.enter_context(mock.patch.object(module, name, replacement))
+            for place, replacement in places.items():
                 stack.enter_context(mock.patch(place, replacement, create=place.endswith(".len")))
         yield
 
 
 @functools.cache
-def _torchvision() -> dict[str, Callable[..., Any]]:
-    """Return place -> replacement; the operators are declared once, with the functions as they are now for kernels."""
+def _torchvision() -> tuple[dict[Callable[..., Any], Callable[..., Any]], dict[str, Callable[..., Any]]]:
+    """Return function -> replacement and place -> replacement.
+
+    The operators are declared once; their kernels are the functions as they are now.
+    """
     import torch
     from torchvision.models.detection._utils import BoxCoder
-    from torchvision.ops import boxes
+    from torchvision.models.detection.roi_heads import paste_masks_in_image
+    from torchvision.ops.boxes import batched_nms
 
     library = torch.library.Library("zooport", "FRAGMENT")
     library.define("batched_nms(Tensor boxes, Tensor scores, Tensor idxs, float iou_threshold) -> Tensor")
-    library.impl("batched_nms", boxes.batched_nms, "CPU")
+    library.impl("batched_nms", batched_nms, "CPU")
     torch.library.register_fake("zooport::batched_nms", _fake_batched_nms, lib=library)
     _LIBRARIES.append(library)  # A library that is collected takes its operators along.
 
@@ -49,13 +60,13 @@ def _torchvision() -> dict[str, Callable[..., Any]]:
         decoded = coder.decode_single(codes, together)
         return decoded.reshape(decoded.shape[0], decoded.shape[1] // 4, 4)
 
-    return {
-        "torchvision.ops.boxes.batched_nms": torch.ops.zooport.batched_nms.default,
+    functions = {batched_nms: torch.ops.zooport.batched_nms.default, paste_masks_in_image: paste_masks}
+    places: dict[str, Callable[..., Any]] = {
         "torchvision.models.detection._utils.BoxCoder.decode": decode,
-        "torchvision.models.detection.roi_heads.paste_masks_in_image": paste_masks,
         # Python wants a number of len(); a tensor's first size need not be one while it is exported.
         "torchvision.ops.poolers.len": lambda item: item.shape[0] if isinstance(item, torch.Tensor) else len(item),
     }
+    return functions, places
 
 
 def paste_masks(masks: torch.Tensor, boxes: torch.Tensor, img_shape: tuple[int, int], padding: int = 1) -> torch.Tensor:

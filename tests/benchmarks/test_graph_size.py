@@ -76,6 +76,8 @@ def counted(original: Any) -> dict[str, int]:
 
 @pytest.mark.parametrize("name", FLAGSHIPS)
 def test_fewer_nodes_than_torch_onnx(name):
+    if name == "YOLOv5s":
+        pytest.importorskip("ultralytics", reason="the extra 'upstream' brings it")
     nodes = counted(FLAGSHIPS[name]())
     OUT.parent.mkdir(parents=True, exist_ok=True)
     table = json.loads(OUT.read_text()) if OUT.exists() else {}

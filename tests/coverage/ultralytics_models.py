@@ -35,6 +35,10 @@ def yolov5n() -> Made:
     return _made("DetectionModel", "yolov5n")
 
 
+def yolov5s() -> Made:
+    return _made("DetectionModel", "yolov5s")
+
+
 def yolov8n() -> Made:
     return _made("DetectionModel", "yolov8n")
 

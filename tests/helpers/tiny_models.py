@@ -82,3 +82,39 @@ def failing() -> torch.nn.Module:
 
 
 not_callable = 7
+
+
+def detector() -> tuple[torch.nn.Module, dict[str, list[object]]]:
+    """A Mask R-CNN of torchvision's on a backbone of two levels, loud enough to detect something."""
+    from torchvision.models.detection import MaskRCNN
+    from torchvision.models.detection.anchor_utils import AnchorGenerator
+    from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
+    from torchvision.models.detection.mask_rcnn import MaskRCNNHeads, MaskRCNNPredictor
+    from torchvision.ops import MultiScaleRoIAlign
+
+    from zoo.inputs import InputSpec
+
+    class Levels(torch.nn.Module):
+        out_channels = 16
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.near = torch.nn.Conv2d(3, 16, 5, stride=4, padding=2)
+            self.far = torch.nn.Conv2d(16, 16, 3, stride=2, padding=1)
+
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            near = self.near(x)
+            return {"0": near, "1": self.far(torch.relu(near))}
+
+    # num_classes is None because the predictors are given.
+    model = MaskRCNN(
+        Levels(), num_classes=None, min_size=64, max_size=64, box_detections_per_img=12, rpn_post_nms_top_n_test=40,
+        box_head=TwoMLPHead(16 * 49, 64), box_predictor=FastRCNNPredictor(64, 5),
+        mask_head=MaskRCNNHeads(16, (16,), 1), mask_predictor=MaskRCNNPredictor(16, 16, 5),
+        rpn_anchor_generator=AnchorGenerator(((16,), (32,)), ((0.5, 1.0, 2.0),) * 2),
+        box_roi_pool=MultiScaleRoIAlign(["0", "1"], 7, 2), mask_roi_pool=MultiScaleRoIAlign(["0", "1"], 14, 2),
+    )  # fmt: skip
+    with torch.no_grad():
+        for layer in (model.roi_heads.box_predictor.cls_score, model.rpn.head.cls_logits, model.roi_heads.box_head.fc7):
+            layer.weight *= 12
+    return model, {"images": [InputSpec("image", "float32", (3, 64, 64), "scene", mean=0.5, std=0.25)]}
