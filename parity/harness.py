@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from parity import cases as cases_module
-from parity import guards
+from parity import guards, rows
 from parity.cases import Case
 from parity.metrics import Metrics, Pool
+from parity.rows import Decisions
 from parity.sides import Sides, Triple
 from parity.signal import Signal
 from parity.tolerance import LIMITS, Budget, Limits, Power, budget, power
@@ -104,6 +105,7 @@ class _Tally:
     mismatches: int = 0
     undecided: int = 0
     integers: int = 0
+    decisions: Decisions | None = None
 
 
 def check(
@@ -158,7 +160,7 @@ def _run_all(
         progress(f"input {count + 1}")
         case = sides.ordinary(count)
         triple = sides.run(case)
-        findings += _take_in(tallies, triple, case)
+        findings += _take_in(tallies, triple, case, sides.groups)
         if previous is not None:
             findings += _alive(previous, triple, case)
         previous, count = triple, count + 1
@@ -169,7 +171,7 @@ def _run_all(
         if sides.reduced and _overflows(triple):
             sides.notes.append(f"{case.name} left out: the original itself overflows on it in this precision")
             continue
-        findings += _take_in(tallies, triple, case)
+        findings += _take_in(tallies, triple, case, sides.groups)
         probed += 1
     findings += sides.repeatable()
     findings += sides.weights()
@@ -190,15 +192,23 @@ def _enough(tallies: dict[tuple[str, str], _Tally], count: int, asked: int) -> b
         return count >= asked
     if not tallies:
         return False
+    if count >= cases_module.LEAST_SMALL and any(
+        tally.decisions and not tally.decisions.rows for tally in tallies.values()
+    ):
+        return True  # nothing was selected and nothing will be
     return all(
         cases_module.enough(count, int(np.prod(tally.shape or [1])), max(tally.port.elements, tally.integers))
         for tally in tallies.values()
     )
 
 
-def _take_in(tallies: dict[tuple[str, str], _Tally], triple: Triple, case: Case) -> list[guards.Finding]:
+def _take_in(
+    tallies: dict[tuple[str, str], _Tally], whole: Triple, case: Case, groups: Sequence[Sequence[str]]
+) -> list[guards.Finding]:
     findings: list[guards.Finding] = []
-    for run, port in triple.ports.items():
+    for run in whole.ports:
+        triple, decisions = _matched(whole, run, groups)
+        port = triple.ports[run]
         findings += [
             replace(finding, detail=f"{finding.detail} ({run})")
             for finding in guards.inspect(case.name, triple.original, port)
@@ -207,7 +217,9 @@ def _take_in(tallies: dict[tuple[str, str], _Tally], triple: Triple, case: Case)
             c = port.get(name)
             if c is None or c.shape != r.shape:
                 continue
-            tally = tallies.setdefault((name, run), _Tally(r.dtype, list(r.shape)))
+            tally = tallies.setdefault((name, run), _Tally(r.dtype, list(whole.original[name].shape)))
+            if name in decisions:
+                tally.decisions = decisions[name] + tally.decisions
             if not np.issubdtype(r.dtype, np.floating) and r.dtype.name != "bfloat16":
                 _take_in_exact(tally, r, c, triple.truth[name], triple.flips.get(name))
             elif case.probe:
@@ -218,6 +230,17 @@ def _take_in(tallies: dict[tuple[str, str], _Tally], triple: Triple, case: Case)
                 tally.direct.add(r, c, ulps=True)
                 tally.signal.add(triple.truth[name], r, triple.batched(name))
     return findings
+
+
+def _matched(triple: Triple, run: str, groups: Sequence[Sequence[str]]) -> tuple[Triple, dict[str, Decisions]]:
+    """Put the rows that the model selects side by side; return their decisions by output."""
+    original, truth, port = triple.original, triple.truth, triple.ports[run]
+    decisions: dict[str, Decisions] = {}
+    for names in groups:
+        if all(name in port for name in names):
+            original, truth, port, found = rows.side_by_side(original, truth, port, triple.moved, names)
+            decisions |= dict.fromkeys(names, found)
+    return replace(triple, original=original, truth=truth, ports={run: port}), decisions
 
 
 def _take_in_exact(tally: _Tally, r: np.ndarray, c: np.ndarray, t: np.ndarray, flips: np.ndarray | None) -> None:
@@ -276,8 +299,19 @@ def _by_output(tallies: dict[tuple[str, str], _Tally]) -> dict[str, dict[str, _T
 
 
 def _worst(name: str, runs: dict[str, _Tally], limits: Limits) -> OutputResult:
-    results = [_judge(name, run, tally, limits) for run, tally in runs.items()]
+    results = [_decided(_judge(name, run, tally, limits), tally, limits) for run, tally in runs.items()]
     return max(results, key=lambda result: (result.verdict == "fail", result.budget.ratio if result.budget else 0.0))
+
+
+def _decided(result: OutputResult, tally: _Tally, limits: Limits) -> OutputResult:
+    """Hold the decisions of an output whose rows the model selects against those of the original."""
+    if tally.decisions is None:
+        return result
+    fault = tally.decisions.fault(limits.ratio)
+    if fault:
+        return replace(result, verdict="fail", notes=[*result.notes, fault])
+    note = f"{tally.decisions.port} of {tally.decisions.rows} selections fall otherwise: {tally.decisions.usual}"
+    return replace(result, notes=[*result.notes, note]) if tally.decisions.port else result
 
 
 def _judge(name: str, run: str, tally: _Tally, limits: Limits) -> OutputResult:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from parity import cases as cases_module
-from parity import guards, weights
+from parity import guards, rows, weights
 from parity.cases import Case
 from porters import golden
 from porters.porter import Original, Precision, PrecisionUnavailableError
@@ -36,6 +36,7 @@ class Triple:
         ports: The port, by run (``optimised``, ``unoptimised``).
         flips: For integer outputs, where the truth changes when its inputs change by one ULP.
         batch: Size of the first axis of the inputs.
+        moved: The truth on inputs moved by one ULP; only where rows that the model selects came out differently.
     """
 
     original: Arrays
@@ -43,6 +44,7 @@ class Triple:
     ports: Mapping[str, Arrays]
     flips: Arrays = field(default_factory=dict)
     batch: int | None = None
+    moved: Sequence[Arrays] = ()
 
     def batched(self, name: str) -> bool:
         """Say whether the first axis of an output counts samples."""
@@ -67,6 +69,7 @@ class Sides:
         self.truth = "float64"
         self._seed = seed
         self._specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+        self.groups = rows.selected(artifact.card()["outputs"])
         self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
         self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
@@ -147,7 +150,7 @@ class Sides:
         own = self._run_own(case)
         truth = self._truth(case, own)
         flips = self._flips(case, own, truth, ports)
-        return Triple(own, truth, ports, flips, batch)
+        return Triple(own, truth, ports, flips, batch, self._moved(case, truth, ports))
 
     def _run_own(self, case: Case) -> Arrays:
         assert self._original is not None
@@ -177,7 +180,8 @@ class Sides:
     def _flips(self, case: Case, own: Arrays, truth: Arrays, ports: Mapping[str, Arrays]) -> Arrays:
         """Return, for integer outputs that differ, where the truth changes under a change of one ULP."""
         assert self._original is not None
-        names = [name for name, array in own.items() if array.dtype.kind in "iub"]
+        paired = {name for group in self.groups for name in group}  # their rows are matched first
+        names = [name for name, array in own.items() if array.dtype.kind in "iub" and name not in paired]
         differ = [
             n for n in names if any(p.get(n) is not None and not np.array_equal(p[n], own[n]) for p in ports.values())
         ]
@@ -191,6 +195,14 @@ class Sides:
                 if again[name].shape == truth[name].shape:
                     flips[name] |= again[name] != truth[name]
         return flips
+
+    def _moved(self, case: Case, truth: Arrays, ports: Mapping[str, Arrays]) -> list[Arrays]:
+        """Run the truth on inputs moved by one ULP, where a port selects other rows than the truth."""
+        assert self._original is not None
+        if not any(rows.matched(truth, port, group)[2] for port in ports.values() for group in self.groups):
+            return []
+        precision: Precision = "float64" if self.truth == "float64" else "own"
+        return [self._original.run(moved(case.feed, self._seed + attempt), precision) for attempt in range(FLIP_TRIES)]
 
     def weights(self) -> list[guards.Finding]:
         """Hold the port's weights against the original's; nothing where only recorded outputs are at hand."""
@@ -226,8 +238,11 @@ def rebuild(artifact: Artifact) -> tuple[Original | None, str]:
         return None, "the port was made from a live object"
     if checkpoint.get("given"):
         return None, "the weights were given by --weights, whose path the card does not keep"
-    specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
-    given = specs if reference.startswith("python:") else []
+    specs = [InputSpec.from_card(entry) for entry in source.get("inputs") or artifact.card()["inputs"]]
+    # The user may have given them: they decide what batch norms are recalibrated on.
+    given = (
+        specs if reference.partition(":")[0] in ("python", "torchscript", "torchvision", "timm", "transformers") else []
+    )
     try:
         original = open_source(reference, SourceOptions(given, None, int(checkpoint.get("seed", 0))))
     except UserError as error:

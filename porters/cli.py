@@ -32,6 +32,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--no-fold", action="store_true", help="leave batch norms and transposed matrices as upstream has them"
     )
+    parser.add_argument(
+        "--twice", action="store_true", help="port again with larger examples and report sizes that were baked in"
+    )
+    parser.add_argument("--graph-only", action="store_true", help="write the graph without its weights")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -41,7 +45,9 @@ def _run(args: argparse.Namespace) -> int:
     from zoo.console import emit, emit_json, progress
     from zoo.inputs import parse_input
 
-    options = SourceOptions([parse_input(text) for text in args.input], args.weights, args.seed)
+    options = SourceOptions(
+        [parse_input(text) for text in args.input], args.weights, args.seed, graph_only=args.graph_only
+    )
     dynamic = dict(_parse_range(text) for text in args.dynamic) or None
     with progress() as bar:
         task = bar.add_task(f"port {args.source}", total=6)
@@ -50,7 +56,13 @@ def _run(args: argparse.Namespace) -> int:
             bar.update(task, description=f"{args.source}: {stage}", advance=1)
 
         result = port_to(
-            args.source, args.out, options, dynamic=dynamic, fold_weights=not args.no_fold, progress=advance
+            args.source,
+            args.out,
+            options,
+            dynamic=dynamic,
+            fold_weights=not args.no_fold,
+            twice=args.twice,
+            progress=advance,
         )
     if args.json:
         emit_json(result)

@@ -50,6 +50,8 @@ def _input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
     """Return the signature's name of each placeholder that stands for one of its inputs."""
     from torch.utils import _pytree as pytree
 
+    if original.capturable is not None:
+        return dict(zip(program.graph_signature.user_inputs, [spec.name for spec in original.inputs], strict=True))
     if original.call is None:
         return {spec.name: spec.name for spec in original.inputs}
     _, given = pytree.tree_unflatten(list(program.graph_signature.user_inputs), program.call_spec.in_spec)
@@ -90,7 +92,7 @@ def _walk(
     original: TorchOriginal, program: Any, specs: Sequence[InputSpec], input_names: Mapping[str, str]
 ) -> ir.Model:
     g = GraphBuilder(original.name)
-    walker = Walker(g, input_names)
+    walker = Walker(g, input_names, original.on_disk)
     names = {(spec.name, axis): dim for spec in specs for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
     # Interface names come first: a weight or node that is called the same takes another name, an output never does.
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}
@@ -121,7 +123,7 @@ def _output_names(original: TorchOriginal, program: Any, count: int) -> list[str
 
     spec = program.call_spec.out_spec
     dummy = pytree.tree_unflatten([torch.empty(0) for _ in range(spec.num_leaves)], spec)
-    names = list(original.named(dummy))
+    names = list(original.outputs_of(dummy))
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
 
 

@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 Precision = Literal["own", "float64", "fp16_cube"]
 
 
+# Ranges of symbolic dimensions by name; None is no upper end.
+Ranges = Mapping[str, tuple[int, int | None]]
+
+
 class Original(Protocol):
     """A reference model, never patched, that can be run in its own precision and as float64 truth.
 
@@ -42,6 +46,11 @@ class Original(Protocol):
     licence: str
     checkpoint: Mapping[str, Any]
     details: Mapping[str, Any]
+
+    @property
+    def runs(self) -> bool:
+        """Whether the original can be run at all: one whose weights stay on disk cannot."""
+        ...
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
         """Run the original on ``feed`` and return its outputs by name.

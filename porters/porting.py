@@ -5,11 +5,12 @@ from __future__ import annotations
 import importlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from porters import golden
+from porters.baked import find_baked
 from porters.folding import fold
 from porters.porter import Original, Translation
 from porters.source import SourceOptions, open_source
@@ -49,6 +50,8 @@ def port(
     dynamic: Mapping[str, tuple[int, int | None]] | None = None,
     weights: Path | str | None = None,
     seed: int = 0,
+    graph_only: bool = False,
+    twice: bool = False,
     record_golden: bool = True,
     fold_weights: bool = True,
 ) -> Artifact:
@@ -61,6 +64,8 @@ def port(
         dynamic: Ranges for symbolic dimensions by name.
         weights: A checkpoint to load into the architecture.
         seed: Seed for weights that no checkpoint gives.
+        graph_only: Whether to leave the weights out: the graph then refers to a file that is not there.
+        twice: Whether to port again with larger examples and to note what of the first was baked into the graph.
         record_golden: Whether to record the original's outputs, without which a live model cannot be checked later.
         fold_weights: Whether batch norms and transposes go into the weights they prepare; each such weight carries
             the recipe by which upstream's becomes it.
@@ -69,8 +74,8 @@ def port(
         UserError: If the source, the inputs or the checkpoint cannot be used; nothing is left behind.
     """
     specs = _signature(inputs)
-    options = SourceOptions(specs, None if weights is None else Path(weights), seed)
-    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden, fold_weights=fold_weights)
+    options = SourceOptions(specs, None if weights is None else Path(weights), seed, graph_only=graph_only)
+    port_to(source, out, options, dynamic=dynamic, record_golden=record_golden, fold_weights=fold_weights, twice=twice)
     return open_artifact(out)
 
 
@@ -92,37 +97,44 @@ def port_to(
     dynamic: Mapping[str, tuple[int, int | None]] | None = None,
     record_golden: bool = True,
     fold_weights: bool = True,
+    twice: bool = False,
     progress: Progress = lambda stage: None,
 ) -> PortResult:
     """Port and return the figures of the port; see :func:`port`. ``progress`` hears the name of each stage."""
     started = time.perf_counter()
     refuse_foreign(out)
     progress("open the source")
-    original = open_source(source, options)
+    original = open_source(source, replace(options, on_disk=True))
     _check_dynamic(dynamic or {}, original.inputs)
     opened = time.perf_counter()
     progress("export and translate")
     porter = importlib.import_module(PORTERS[original.framework]).PORTER
     translation: Translation = porter.translate(original, dynamic=dynamic)
+    if twice:
+        progress("port again with other sizes")
+        baked = find_baked(porter, original, translation.model, dynamic or {})
+        translation.notes += [f"baked in: {item}" for item in baked]
     kept = fold(translation.model) if fold_weights else {}
     nodes = _count(translation)
     with new_artifact(out) as directory:
         progress("write the weights")
         clock = time.perf_counter()
         summary = store.summarize(translation.model)
-        size = store.save(translation.model, directory, kept)
+        size = store.save(translation.model, directory, kept, absent=options.graph_only)
         written = time.perf_counter() - clock
         progress("record golden data")
         clock = time.perf_counter()
         notes = list(translation.notes) + list(original.details.get("notes", ()))
-        if record_golden:
+        if not original.runs:
+            notes.append("no golden data: the original was not run, its weights stay on disk")
+        elif record_golden:
             cases, more = golden.record(original, translation.inputs)
             golden.write(cases, directory / GOLDEN)
             notes += more
         recorded = time.perf_counter() - clock
         card = build_card(original, translation, nodes, notes, summary | {"bytes": size})
         (directory / CARD).write_text(dump_card(card), encoding="utf-8")
-        _check(directory)
+        _check(directory, options.graph_only)
         progress("seal")
     seconds = {
         "open": opened - started,
@@ -157,10 +169,10 @@ def _count(translation: Translation) -> int:
     return sum(1 for _ in translation.model.graph.all_nodes())
 
 
-def _check(directory: Path) -> None:
+def _check(directory: Path, graph_only: bool) -> None:
     from zoo.verify import check_file
 
-    check_file(directory / MODEL)
+    check_file(directory / MODEL, without_weights=graph_only)
 
 
 def _peak() -> int:
@@ -175,6 +187,8 @@ def build_card(
     """Return the card of a port; it holds no time, no path of this machine and no host name."""
     details = {key: value for key, value in original.details.items() if key not in ("notes", "program")}
     graph = translation.model.graph
+    inputs = [spec.to_card() for spec in translation.inputs]
+    built_for = [spec.to_card() for spec in original.inputs]
     return {
         "schema": SCHEMA,
         "name": original.name,
@@ -185,6 +199,8 @@ def build_card(
             "versions": dict(original.versions),
             "licence": original.licence,
             "checkpoint": dict(original.checkpoint),
+            # What the original was built with, where the port had to fix dimensions of it.
+            **({"inputs": built_for} if built_for != inputs else {}),
         },
         "port": {
             "opset": OPSET,
@@ -192,7 +208,7 @@ def build_card(
             "fallback": translation.fallback,
             "notes": list(dict.fromkeys(notes)),
         },
-        "inputs": [spec.to_card() for spec in translation.inputs],
+        "inputs": inputs,
         "outputs": [
             {
                 "name": str(value.name),

@@ -22,6 +22,7 @@ SCHEMES = {
         "package.module:factory, a function that returns a model or (model, inputs)",
     ),
     "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
+    "torchscript": ("porters.pytorch.sources", "a file of torch.jit.save, with --input for each input"),
     "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
     "card": ("porters.cards", "a name of `zooport list`"),
 }
@@ -35,12 +36,16 @@ class SourceOptions:
     Attributes:
         inputs: The signature, where the source cannot tell it or the user wants another.
         weights: A checkpoint to load into the architecture.
+        on_disk: Whether weights that are too many for memory may stay on disk; the original then cannot be run.
+        graph_only: Whether only the graph is wanted, without weights.
         seed: Seed of the weights where there is no checkpoint, and of the recalibration of batch norms.
     """
 
     inputs: Sequence[InputSpec] = field(default_factory=tuple)
     weights: Path | None = None
     seed: int = DEFAULT_SEED
+    on_disk: bool = False
+    graph_only: bool = False
 
 
 def open_source(source: Any, options: SourceOptions | None = None) -> Original:
@@ -84,6 +89,7 @@ class Reference:
 LISTINGS = {
     "torchvision": "porters.pytorch.listing",
     "timm": "porters.pytorch.listing",
+    "transformers": "porters.pytorch.listing",
     "python": "porters.pytorch.listing",
     "keras": "porters.tensorflow.listing",
 }

@@ -19,6 +19,8 @@ DTYPES = (
 )  # fmt: skip
 # Values are drawn in this many standard deviations by the probes that look for overflow and underflow.
 LARGE, SMALL = 32.0, 1e-3
+# Sides of the squares that a scene is made of, in pixels.
+SCENE_SQUARES = (1, 4, 16, 64)
 # Heights of the constant and of the ramp, in standard deviations, one for each sample in turn.
 PROBE_LEVELS = (0.5, -0.75, 1.25, -0.3)
 
@@ -31,7 +33,7 @@ class InputSpec:
         name: Name in the graph.
         dtype: One of :data:`DTYPES`.
         shape: Integers, and names for symbolic dimensions.
-        kind: ``image``, ``tokens``, ``mask``, ``segments``, ``positions``, ``boxes``, ``features`` ...; how values are
+        kind: ``image``, ``scene``, ``tokens``, ``mask``, ``segments``, ``positions``, ``boxes`` ...; how values are
             drawn.
         low: Smallest value of an integer input.
         high: One more than the largest value of an integer input.
@@ -206,7 +208,23 @@ def _draw(spec: InputSpec, random: np.random.Generator, sizes: Mapping[str, int]
         return _boxes(random.integers(spec.low, spec.high, shape)).astype(dtype)
     if is_integer(spec.dtype):
         return _prefixed(spec, random.integers(spec.low, spec.high, shape).astype(dtype))
-    return (random.standard_normal(shape) * spec.std + spec.mean).astype(dtype)
+    noise = _scene(shape, random) if spec.kind == "scene" else random.standard_normal(shape)
+    return (noise * spec.std + spec.mean).astype(dtype)
+
+
+def _scene(shape: tuple[int, ...], random: np.random.Generator) -> np.ndarray:
+    """Return noise of unit variance with as much in large squares as in small ones, as pictures have.
+
+    Deep features of white noise are the same everywhere: a model that looks for things in a picture finds nothing in it
+    that is any better than the rest.
+    """
+    height, width = shape[-2:]
+    total = np.zeros(shape)
+    for side in SCENE_SQUARES:
+        coarse = random.standard_normal((*shape[:-2], -(-height // side), -(-width // side)))
+        total += coarse.repeat(side, axis=-2).repeat(side, axis=-1)[..., :height, :width]
+    unit: np.ndarray = total / len(SCENE_SQUARES) ** 0.5
+    return unit
 
 
 def _prefixed(spec: InputSpec, values: np.ndarray) -> np.ndarray:

@@ -38,7 +38,9 @@ _DTYPES = {
 WEIGHTS, GRAPH = "model.safetensors", "model.onnx"
 
 
-def save(model: ir.Model, directory: Path, beside: Mapping[str, ir.TensorProtocol] | None = None) -> int:
+def save(
+    model: ir.Model, directory: Path, beside: Mapping[str, ir.TensorProtocol] | None = None, *, absent: bool = False
+) -> int:
     """Write ``model`` and its weights into ``directory`` and return the bytes of weights.
 
     Every parameter goes to the safetensors file whatever its size; constants of at most 1 KiB stay in the graph,
@@ -48,6 +50,7 @@ def save(model: ir.Model, directory: Path, beside: Mapping[str, ir.TensorProtoco
         model: The graph; its tensors are on disk afterwards.
         directory: Where the two files go.
         beside: Tensors that go to the safetensors file and are not in the graph.
+        absent: Whether to leave the safetensors file out; the graph refers to it as if it were there.
     """
     import onnx_ir as ir
 
@@ -55,32 +58,43 @@ def save(model: ir.Model, directory: Path, beside: Mapping[str, ir.TensorProtoco
     tensors = dict(beside or {}) | {name: _tensor(value) for name, value in outside.items()}
     file = directory / WEIGHTS
     if tensors:
-        _write_safetensors(file, tensors)
-        offsets = _offsets(file)
+        order, header, offsets = _layout(tensors)
+        if not absent:
+            _write_safetensors(file, tensors, order, header)
         for name, value in outside.items():
             value.const_value = _external(value, offsets[name], directory)
     proto = ir.serde.serialize_model(model)
     (directory / GRAPH).write_bytes(proto.SerializeToString(deterministic=True))
-    return file.stat().st_size if tensors else 0
+    return sum(tensor.nbytes for tensor in tensors.values())
 
 
-def _write_safetensors(file: Path, tensors: Mapping[str, ir.TensorProtocol]) -> None:
-    """Write tensors one after the other, so that a lazy one is in memory only while it is written.
+def _layout(tensors: Mapping[str, ir.TensorProtocol]) -> tuple[list[str], bytes, dict[str, tuple[int, int]]]:
+    """Return the order of tensors in a safetensors file, its header, and where each of them begins and ends.
 
-    The library's own serialiser wants all of them at once. The order is the library's: widest elements first, then by
-    name, which keeps every tensor aligned; the header is padded with spaces to a multiple of 8 bytes as it does.
+    The order is the library's: widest elements first, then by name, which keeps every tensor aligned; the header is
+    padded with spaces to a multiple of 8 bytes as it does.
     """
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
-    header, end = {}, 0
+    entries, spans, end = {}, {}, 0
     for name in order:
         tensor = tensors[name]
         begin, end = end, end + tensor.nbytes
         shape = [int(size) for size in tensor.shape.numpy()]
-        header[name] = {"dtype": _DTYPES[tensor.dtype.name], "shape": shape, "data_offsets": [begin, end]}
-    text = json.dumps(header, separators=(",", ":")).encode()
+        entries[name] = {"dtype": _DTYPES[tensor.dtype.name], "shape": shape, "data_offsets": [begin, end]}
+        spans[name] = begin, end
+    text = json.dumps(entries, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
+    header = struct.pack("<Q", len(text)) + text
+    return order, header, {name: (begin + len(header), end + len(header)) for name, (begin, end) in spans.items()}
+
+
+def _write_safetensors(file: Path, tensors: Mapping[str, ir.TensorProtocol], order: list[str], header: bytes) -> None:
+    """Write tensors one after the other, so that a lazy one is in memory only while it is written.
+
+    The library's own serialiser wants all of them at once.
+    """
     with file.open("wb") as stream:
-        stream.write(struct.pack("<Q", len(text)) + text)
+        stream.write(header)
         for name in order:
             array = np.ascontiguousarray(tensors[name].numpy())
             stream.write(array.reshape(-1).view(np.uint8).data)
@@ -120,18 +134,6 @@ def _goes_outside(value: ir.Value) -> bool:
     if tensor is None or tensor.dtype.name not in _DTYPES:
         return False
     return is_parameter(value) or tensor.nbytes > INLINE_BYTES
-
-
-def _offsets(file: Path) -> dict[str, tuple[int, int]]:
-    # Layout: 8 bytes little-endian header length, the JSON header, then the tensors; offsets count from there.
-    with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = json.loads(stream.read(length))
-    header.pop("__metadata__", None)
-    return {
-        name: (entry["data_offsets"][0] + 8 + length, entry["data_offsets"][1] + 8 + length)
-        for name, entry in header.items()
-    }
 
 
 def summarize(model: ir.Model) -> dict[str, int]:

@@ -89,17 +89,13 @@ def _start(context: Any, job: Job, slot: int) -> _Running:
 
 
 def _poll(item: _Running, limits: Limits) -> Row | None:
-    row: Row | None = None
-    with contextlib.suppress(EOFError, OSError):
-        while row is None and item.pipe.poll():
-            kind, content = item.pipe.recv()
-            if kind == "row":
-                row = content
-            else:
-                item.stage = content
+    row, hung_up = _heard(item)
     if row is not None:
         item.process.join()
         return row
+    if hung_up:
+        item.process.join()
+        return _ended(item, f"the process died (exit code {item.process.exitcode})")
     seconds = time.perf_counter() - item.started
     with contextlib.suppress(psutil.Error):
         item.peak = max(item.peak, psutil.Process(item.process.pid).memory_info().rss)
@@ -107,9 +103,20 @@ def _poll(item: _Running, limits: Limits) -> Row | None:
         return _ended(item, f"stopped after {limits.seconds:g} s")
     if item.peak > limits.memory_bytes:
         return _ended(item, f"stopped at {item.peak / 2**30:.1f} GiB of memory, limit {limits.memory_bytes / 2**30:g}")
-    if not item.process.is_alive() and not item.pipe.poll():
-        return _ended(item, f"the process died (exit code {item.process.exitcode})")
     return None
+
+
+def _heard(item: _Running) -> tuple[Row | None, bool]:
+    """Take in what a job has said; return its row, and whether it has hung up."""
+    try:
+        while item.pipe.poll():
+            kind, content = item.pipe.recv()
+            if kind == "row":
+                return content, False
+            item.stage = content
+    except (EOFError, OSError):
+        return None, True
+    return None, False
 
 
 def _ended(item: _Running, why: str) -> Row:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import re
@@ -18,8 +19,10 @@ from parity.sweeps.row import Row
 from parity.sweeps.table import JOURNAL, SUMMARY, TABLE, Journal, summary, write_parquet
 from porters.source import Reference, references
 from zoo.errors import UserError
+from zoo.record import write_atomically
 
 Progress = Callable[[Row, int, int], None]
+SIZES = "sizes.json"
 # Packages whose versions decide what a sweep says.
 _PACKAGES = ("zooport", "torch", "torchvision", "timm", "transformers", "tensorflow-cpu", "keras", "onnxruntime")
 
@@ -49,8 +52,13 @@ class SweepOptions:
     keep: bool = False
 
 
-def choose(patterns: Sequence[str], options: SweepOptions) -> list[Reference]:
+def choose(patterns: Sequence[str], options: SweepOptions, sizes: Path | None = None) -> list[Reference]:
     """Return what ``patterns`` name: a glob each over the names behind a scheme, such as ``timm:resnet*``.
+
+    Args:
+        patterns: Source patterns.
+        options: What is left out, and whether only some are drawn.
+        sizes: A JSON file that keeps the sizes of models, which take a while to find.
 
     Raises:
         UserError: If a pattern matches nothing.
@@ -71,20 +79,24 @@ def choose(patterns: Sequence[str], options: SweepOptions) -> list[Reference]:
     out = options.exclude
     picked = [item for item in chosen.values() if not any(fnmatchcase(item.source, pattern) for pattern in out)]
     if options.per_family:
-        picked = _smallest(picked, options.per_family)
+        picked = _smallest(picked, options.per_family, sizes)
     if options.sample and options.sample < len(picked):
         picked = random.Random(options.seed).sample(picked, options.sample)
     return picked
 
 
-def _smallest(picked: Sequence[Reference], count: int) -> list[Reference]:
+def _smallest(picked: Sequence[Reference], count: int, file: Path | None) -> list[Reference]:
     families: dict[str, list[Reference]] = {}
     for item in picked:
         families.setdefault(item.family, []).append(item)
+    known: dict[str, int] = json.loads(file.read_text()) if file is not None and file.exists() else {}
     result = []
     for members in families.values():
-        sized = members if len(members) <= count else sorted(members, key=lambda item: (item.size(), item.source))
-        result += sized[:count]
+        unknown = [item for item in members if item.source not in known and len(members) > count]
+        known.update({item.source: item.size() for item in unknown})
+        if unknown and file is not None:
+            write_atomically(file, json.dumps(known).encode())
+        result += sorted(members, key=lambda item: (known.get(item.source, 0), item.source))[:count]
     return result
 
 
@@ -111,7 +123,9 @@ def sweep(
         UserError: If a pattern matches nothing.
     """
     options = options or SweepOptions()
-    chosen = choose(patterns, options)
+    if options.per_family:
+        out.mkdir(parents=True, exist_ok=True)
+    chosen = choose(patterns, options, out / SIZES)
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal(out / JOURNAL)
     done = {source: row for source, row in journal.rows().items() if row.passes or not options.retry}

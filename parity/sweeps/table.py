@@ -45,11 +45,11 @@ class Journal:
         return found
 
     def add(self, row: Row) -> None:
-        """Append a row and bring it to the disk."""
+        """Append a row and bring it to the disk, in the place of a line that was cut short."""
         content = self._file.read_bytes() if self._file.exists() else b""
-        with self._file.open("ab") as stream:
-            if content and not content.endswith(b"\n"):
-                stream.write(b"\n")
+        with self._file.open("r+b" if content else "wb") as stream:
+            stream.seek(content.rfind(b"\n") + 1)
+            stream.truncate()
             stream.write(json.dumps(row.to_dict()).encode() + b"\n")
             stream.flush()
             os.fsync(stream.fileno())

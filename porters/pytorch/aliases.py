@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-import onnx_ir as ir
-
+from porters.pytorch.complex_numbers import ComplexValue, put_back_parts
 from porters.pytorch.writes import put_back
 
 if TYPE_CHECKING:
@@ -135,7 +134,8 @@ class Aliases:
         self.viewed(writer, target)
         if folded:
             return  # A constant that torch itself wrote to, through every view of it; or nothing was written.
-        value = self._walker.value(value)
+        if not isinstance(value, ComplexValue):
+            value = self._walker.value(value)
         writes = self._writes.get(self._root(target), 0) + 1
         self._seen[writer] = writes
         env, node = self._walker.env, target
@@ -167,15 +167,17 @@ class Aliases:
             return self._walker.recompute(split)[index]
         return self._walker.recompute(view)
 
-    def _put_back(self, view: torch.fx.Node, base: torch.fx.Node, before: Any, value: ir.Value) -> ir.Value:
+    def _put_back(self, view: torch.fx.Node, base: torch.fx.Node, before: Any, value: Any) -> Any:
         """Return the value of ``base`` after its view became ``value``."""
         walker = self._walker
         operation, index = view.args if _selects(view) else (view, 0)
         name = str(operation.target).split(".")[1]
         args = [walker.read(item) for item in operation.args[1:]]
         sizes = [[walker.symbols.size(dim) for dim in fake.shape] for fake in _fakes(operation)[: index + 1]]
-        whole = walker.value(before)
         with walker.attributed(operation):
+            whole = walker.operand(before)
+            if isinstance(whole, ComplexValue) or isinstance(value, ComplexValue):
+                return put_back_parts(walker.context(base), whole, value, name, args, sizes)
             return put_back(walker.context(base), whole, value, name, args, sizes)
 
 

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from porters.porter import Ranges
 from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, to_tensor
 from porters.pytorch.sources import blaming_inputs
+from porters.pytorch.whole_functions import whole_functions
 from zoo.errors import UserError
 from zoo.inputs import InputSpec, sample
 
 if TYPE_CHECKING:
     import torch
 
-# Ranges of symbolic dimensions by name; None is no upper end.
-Ranges = Mapping[str, tuple[int, int | None]]
+_STANDARD_LIBRARY = str(Path(contextlib.__file__).parent)
 
 
 def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
-    """Return the exported program and notes for the card; ``original.outputs`` is filled in.
+    """Return the exported program and notes for the card; ``original.outputs`` is filled in where it can be run.
 
     Raises:
         UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
@@ -43,14 +45,16 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
 def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     import torch
 
-    feed = original.arguments(_example(original.inputs, dynamic))
-    with torch.no_grad(), blaming_inputs(original.inputs):
-        original.outputs = list(original.named(original.model(**feed)))
+    device = "cpu" if original.on_disk is None else "meta"
+    feed = original.arguments(_example(original.inputs, dynamic, device))
+    if original.runs:
+        with torch.no_grad(), blaming_inputs(original.inputs):
+            original.outputs = list(original.outputs_of(original.model(**feed)))
     symbolic = _symbolic(original, dynamic)
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
-        attempts.append((original.arguments(_example(original.inputs, dynamic, batch=1)), None, True))
+        attempts.append((original.arguments(_example(original.inputs, dynamic, device, batch=1)), None, True))
     errors: list[Exception] = []
     open_sizes: Any = None
     for example, shapes, follow in attempts:
@@ -82,14 +86,26 @@ def _decided_by_data(program: Any) -> bool:
 def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
     import torch
 
-    with torch.no_grad(), known_values(original.model) if follow else contextlib.nullcontext():
+    if original.capturable is not None:  # its inputs have names of their own, in the same order
+        places = None if shapes is None else tuple(shapes.values())
+        with torch.no_grad():
+            return torch.export.export(
+                original.capturable, tuple(example.values()), dynamic_shapes=places, strict=False
+            )
+    follower = known_values(original.model) if follow else contextlib.nullcontext()
+    with torch.no_grad(), whole_functions(), follower:
         program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
-    if any("_functorch.predispatch" in str(getattr(node.target, "__module__", "")) for node in program.graph.nodes):
-        # A vmap stands in the graph as its own steps: traced once more, with no decompositions, it is plain operators.
-        guards = getattr(program, "_guards_code", None)
-        program = program.run_decompositions({})
-        program._guards_code = guards
-    return program
+    return _without_vmap(program)
+
+
+def _without_vmap(program: Any) -> Any:
+    """Trace a program once more, with no decompositions, where a vmap stands in it as steps of its own."""
+    if not any("_functorch.predispatch" in str(getattr(node.target, "__module__", "")) for node in program.graph.nodes):
+        return program
+    guards = getattr(program, "_guards_code", None)
+    plain = program.run_decompositions({})
+    plain._guards_code = guards  # they are those of the first trace
+    return plain
 
 
 def _symbolic(original: TorchOriginal, dynamic: Ranges, bound: Sequence[str] = ()) -> Any:
@@ -117,11 +133,11 @@ def _dim(name: str, dynamic: Ranges) -> Any:
     return torch.export.Dim.AUTO(min=low, max=high) if high is not None else torch.export.Dim.AUTO(min=low)
 
 
-def _example(specs: Sequence[InputSpec], dynamic: Ranges, batch: int = 2) -> dict[str, torch.Tensor]:
+def _example(specs: Sequence[InputSpec], dynamic: Ranges, device: str, batch: int = 2) -> dict[str, torch.Tensor]:
     # torch.export takes a size of 0 or 1 for a constant: a symbolic dimension needs at least 2 to be traced.
     sizes = {name: max(low, 2) for name, (low, _) in dynamic.items()}
     feed = sample(specs, 0, sizes={"batch": batch, **sizes})
-    return {name: to_tensor(array) for name, array in feed.items()}
+    return {name: to_tensor(array).to(device) for name, array in feed.items()}
 
 
 def _cause(error: BaseException) -> str:
@@ -129,12 +145,16 @@ def _cause(error: BaseException) -> str:
     return (lines[0] if lines else type(error).__name__)[:200]
 
 
+def _is_standard(file: str) -> bool:
+    return file.startswith(_STANDARD_LIBRARY) and "site-packages" not in file
+
+
 def _export_failed(original: TorchOriginal, error: BaseException) -> UserError:
     place = ""
     frame = error.__traceback__
     while frame is not None:
         file = frame.tb_frame.f_code.co_filename
-        if "/torch/" not in file and "/porters/" not in file:
+        if "/torch/" not in file and "/porters/" not in file and not _is_standard(file):
             place = f"{file.rpartition('site-packages/')[2]}:{frame.tb_lineno}"
         frame = frame.tb_next
     return UserError(

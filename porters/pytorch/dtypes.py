@@ -23,6 +23,9 @@ _NAMES = {
     "int16": ir.DataType.INT16,
     "int8": ir.DataType.INT8,
     "uint8": ir.DataType.UINT8,
+    "uint16": ir.DataType.UINT16,
+    "uint32": ir.DataType.UINT32,
+    "uint64": ir.DataType.UINT64,
     "bool": ir.DataType.BOOL,
     "complex64": ir.DataType.COMPLEX64,
     "complex128": ir.DataType.COMPLEX128,
@@ -39,7 +42,13 @@ def _tables() -> tuple[dict[Any, ir.DataType], dict[ir.DataType, Any]]:
 
 
 def to_ir(dtype: torch.dtype) -> ir.DataType:
-    """Return the ONNX dtype of a torch dtype."""
+    """Return the ONNX dtype of a torch dtype.
+
+    Raises:
+        NotImplementedError: If ONNX has none.
+    """
+    if dtype not in _tables()[0]:
+        raise NotImplementedError(f"numbers of dtype {to_card(dtype)}")
     return _tables()[0][dtype]
 
 

@@ -8,6 +8,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from porters.pytorch.hub.catalogue import list_references
 from porters.pytorch.sources import need, resolve_factory
 from porters.source import Reference
 from zoo.errors import UserError
@@ -21,6 +22,7 @@ def references(scheme: str, rest: str) -> list[Reference]:
         "timm": _timm,
         "torchvision": _torchvision,
         "python": _python,
+        "transformers": _transformers,
     }
     return listers[scheme](rest)
 
@@ -33,6 +35,14 @@ def _timm(rest: str) -> list[Reference]:
             size = functools.partial(_parameters, functools.partial(timm.create_model, name))
             found.append(Reference(f"timm:{name}", module, size))
     return found
+
+
+def _transformers(rest: str) -> list[Reference]:
+    """One architecture of each model type, in a tiny configuration."""
+    return [
+        Reference(f"transformers:{name}", model_type, lambda: 0)  # they are all of one size
+        for name, model_type in list_references()
+    ]
 
 
 def _torchvision(rest: str) -> list[Reference]:

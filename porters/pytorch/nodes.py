@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -70,11 +69,11 @@ def empty_results(fake: Any) -> Any:
     return torch.empty(list(fake.shape), dtype=fake.dtype) if 0 in fake.shape else None
 
 
-def on_cpu(kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return keyword arguments with every device replaced by the CPU."""
+def on_cpu(arguments: Any) -> Any:
+    """Return arguments with every device replaced by the CPU."""
     import torch
 
-    return {key: torch.device("cpu") if isinstance(item, torch.device) else item for key, item in kwargs.items()}
+    return map_parts(arguments, lambda item: torch.device("cpu") if isinstance(item, torch.device) else item)
 
 
 def map_parts(item: Any, function: Any) -> Any:

@@ -10,11 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
-from porters.pytorch.precision import cube_mode, default_dtype, promoted_mode
+from porters.pytorch.precision import cube_mode, default_dtype, doubled, promoted_mode
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
     import torch
+
+    from porters.pytorch.on_disk import OnDisk
+
+
+# Models with more bytes of weights than this run in float64 without a copy that would take twice as much again.
+LARGEST_COPIED = 512 << 20
 
 
 @dataclass
@@ -23,7 +29,9 @@ class TorchOriginal:
 
     ``call`` says how ``forward`` takes the inputs where they are not its keywords one by one: its keyword arguments
     as a tree, in which the name of an input stands for its tensor (``{"images": ["image"]}``) and anything else is
-    passed as it is. ``optional`` names inputs that a port may do without where the model branches on their values.
+    passed as it is. ``on_disk`` says where the weights are of a model that was built without them. ``optional`` names
+    inputs that a port may do without where the model branches on their values. ``capturable`` is what torch.export is
+    given where it cannot take the model itself (TorchScript).
     """
 
     model: torch.nn.Module
@@ -38,7 +46,9 @@ class TorchOriginal:
     details: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "pytorch"
     call: Mapping[str, Any] | None = None
+    on_disk: OnDisk | None = None
     optional: Sequence[str] = ()
+    capturable: Any = None
     _double: Any = field(default=None, repr=False)
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
@@ -53,12 +63,17 @@ class TorchOriginal:
                 result = self._run_double(tensors)
             else:
                 result = self._run_cube(tensors)
-        return {name: to_numpy(tensor) for name, tensor in self.named(result).items()}
+        return {name: to_numpy(tensor) for name, tensor in self.outputs_of(result).items()}
 
-    def named(self, result: Any) -> dict[str, torch.Tensor]:
-        """Return every tensor of a result by name; an output that is called like an input is ``NAME_output``."""
+    def outputs_of(self, result: Any) -> dict[str, torch.Tensor]:
+        """Return the tensors of a result by name; a name that an input has already gets ``output_`` in front."""
         taken = {spec.name for spec in self.inputs}
-        return {name + "_output" * (name in taken): item for name, item in named_outputs(result).items()}
+        return {f"output_{name}" if name in taken else name: tensor for name, tensor in named_outputs(result).items()}
+
+    @property
+    def runs(self) -> bool:
+        """Whether the model can be run: not where its weights stay on disk."""
+        return self.on_disk is None
 
     def arguments(self, tensors: Mapping[str, Any]) -> dict[str, Any]:
         """Return ``forward``'s keyword arguments with what ``tensors`` holds for each input; see the class."""
@@ -71,12 +86,18 @@ class TorchOriginal:
     def _run_double(self, tensors: dict[str, Any]) -> Any:
         import torch
 
+        wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
+        if self._double is None and _bytes(self.model) > LARGEST_COPIED:
+            try:
+                with default_dtype(torch.float64), promoted_mode(widen=True):
+                    return self.model(**self.arguments(wide))
+            except (RuntimeError, TypeError, ValueError, NotImplementedError):
+                pass  # Some Python code compares dtypes itself, as that of recurrent layers: a copy does for it.
         if self._double is None:
             try:
-                self._double = copy.deepcopy(self.model).double()
+                self._double = doubled(copy.deepcopy(self.model))
             except Exception as error:
                 raise PrecisionUnavailableError(f"the model cannot be copied to float64: {error}") from error
-        wide = {name: item.double() if item.is_floating_point() else item for name, item in tensors.items()}
         try:
             with default_dtype(torch.float64), promoted_mode():
                 return self._double(**self.arguments(wide))
@@ -103,6 +124,10 @@ def arguments(call: Mapping[str, Any] | None, tensors: Mapping[str, Any]) -> dic
     return filled
 
 
+def _bytes(model: torch.nn.Module) -> int:
+    return sum(parameter.nbytes for parameter in model.parameters())
+
+
 def to_tensor(array: np.ndarray) -> torch.Tensor:
     """Return a NumPy array as a tensor of the same dtype; bfloat16 by its bits."""
     import torch
@@ -113,10 +138,12 @@ def to_tensor(array: np.ndarray) -> torch.Tensor:
 
 
 def to_numpy(tensor: torch.Tensor) -> np.ndarray:
-    """Return a tensor as a NumPy array; bfloat16 by its bits."""
+    """Return a tensor as a NumPy array; bfloat16 by its bits, complex numbers as trailing pairs."""
     import torch
 
-    plain = tensor.detach().cpu().contiguous()
+    plain = tensor.detach().resolve_conj().resolve_neg().cpu().contiguous()
+    if plain.is_complex():
+        plain = torch.view_as_real(plain)
     if plain.dtype == torch.bfloat16:
         import ml_dtypes
 

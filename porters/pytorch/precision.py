@@ -6,29 +6,48 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from porters.pytorch.nodes import map_parts
 
-def promoted_mode() -> Any:
+
+def promoted_mode(*, widen: bool = False) -> Any:
     """Return a dispatch mode in which every cast to a narrower float becomes a cast to float64.
 
     ``model.double()`` alone is not float64 where a model casts inside (Llama's and T5's norms go to float32 and back).
+
+    Args:
+        widen: Whether narrower operands are widened as well, each for the one operator that reads it: a model that is
+            left in float32 then runs in float64 without a copy of its weights. Writing to such an operand is refused
+            (``NotImplementedError``), it would be lost.
     """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
 
-    narrow = {torch.float32, torch.float16, torch.bfloat16}
+    wide = dict.fromkeys((torch.float32, torch.float16, torch.bfloat16), torch.float64)
+    wide[torch.complex64] = torch.complex128
+
+    def promoted(item: Any) -> Any:
+        return wide.get(item, item) if isinstance(item, torch.dtype) else item
+
+    def widened(item: Any) -> Any:
+        return item.to(wide[item.dtype]) if isinstance(item, torch.Tensor) and item.dtype in wide else item
 
     class Promote(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
         def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = {
-                key: torch.float64 if isinstance(item, torch.dtype) and item in narrow else item
-                for key, item in (kwargs or {}).items()
-            }
-            args = tuple(torch.float64 if isinstance(item, torch.dtype) and item in narrow else item for item in args)
+            kwargs = {key: promoted(item) for key, item in (kwargs or {}).items()}
+            args = tuple(promoted(item) for item in args)
+            if widen:
+                if func._schema.is_mutable and any(_is_in(item, wide) for item in args):
+                    raise NotImplementedError(f"{func} writes to a tensor in its own precision")
+                args, kwargs = map_parts(args, widened), map_parts(kwargs, widened)
             if func is torch.ops.aten._grouped_mm.default and args[0].dtype == torch.float64:
                 return _grouped(*args, **kwargs)
             return func(*args, **kwargs)
 
     return Promote()
+
+
+def _is_in(item: Any, dtypes: Any) -> bool:
+    return getattr(item, "dtype", None) in dtypes
 
 
 def _grouped(x: Any, weight: Any, offs: Any = None, bias: Any = None, out_dtype: Any = None) -> Any:
@@ -41,6 +60,17 @@ def _grouped(x: Any, weight: Any, offs: Any = None, bias: Any = None, out_dtype:
         result[start:end] = x[start:end] @ weight[group]
         start = end
     return result
+
+
+def doubled(model: Any) -> Any:
+    """Return ``model`` itself in float64; ``.double()`` passes complex weights over."""
+    import torch
+
+    model.double()
+    for tensor in (*model.parameters(), *model.buffers()):
+        if tensor.dtype == torch.complex64:
+            tensor.data = tensor.data.to(torch.complex128)
+    return model
 
 
 @contextmanager

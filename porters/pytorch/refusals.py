@@ -1,4 +1,4 @@
-"""What no translator can see from its arguments and would get wrong: complex numbers, strides, some sizes."""
+"""What no translator can see from its arguments and would get wrong: strides, some sizes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,6 @@ def refuse(node: torch.fx.Node, context: Context, arguments: Iterable[Any]) -> N
     Raises:
         NotImplementedError: Saying what it is.
     """
-    if any(result is not None and "COMPLEX" in result[0].name for result in context.results):
-        raise NotImplementedError("complex numbers")
     if str(node.target).startswith("aten.as_strided"):
         context.memory_order = _memory_order(node.args[0].meta["val"])
     sizes = [size for result in context.results if result is not None for size in result[1]]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 import importlib
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, Any
 
 import onnx_ir as ir
 
 from porters.pytorch import dtypes
+from zoo.errors import UserError
 from zoo.graph import GraphBuilder
 
 if TYPE_CHECKING:
@@ -20,7 +22,10 @@ if TYPE_CHECKING:
     from porters.pytorch.symbols import Symbols
 
 Translator = Callable[..., Any]
+# Installed packages name modules here that register translators when they are imported.
+PLUGINS = "zooport.translators"
 _TRANSLATORS: dict[str, Translator] = {}
+_COMPLEX: dict[str, Translator] = {}
 
 
 def translates(*targets: str) -> Callable[[Translator], Translator]:
@@ -39,15 +44,38 @@ def translates(*targets: str) -> Callable[[Translator], Translator]:
     return register
 
 
+def translates_complex(*targets: str) -> Callable[[Translator], Translator]:
+    """Register a translator that takes over where an argument or a result is complex.
+
+    Complex arguments are ``complex_numbers.ComplexValue``; the context's dtype is that of one part of the result.
+    """
+
+    def register(translator: Translator) -> Translator:
+        for target in targets:
+            _COMPLEX[target] = translator
+        return translator
+
+    return register
+
+
 def find(target: str) -> Translator | None:
     """Return the translator for ``namespace.name.overload``, the most specific one first."""
+    return _find(_TRANSLATORS, target)
+
+
+def find_complex(target: str) -> Translator | None:
+    """Return the translator for an operator on complex numbers."""
+    return _find(_COMPLEX, target)
+
+
+def _find(table: Mapping[str, Translator], target: str) -> Translator | None:
     _load_domains()
     namespace, _, rest = target.partition(".")
     name, _, overload = rest.partition(".")
     plain = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     for candidate in (target, f"{namespace}.{name}", f"{namespace}.{plain}.{overload}", f"{namespace}.{plain}"):
-        if candidate in _TRANSLATORS:
-            return _TRANSLATORS[candidate]
+        if candidate in table:
+            return table[candidate]
     return None
 
 
@@ -62,6 +90,26 @@ def _load_domains() -> None:
     package = importlib.import_module("porters.pytorch.ops")
     for module in pkgutil.iter_modules(package.__path__):
         importlib.import_module(f"porters.pytorch.ops.{module.name}")
+    for point in entry_points(group=PLUGINS):
+        _load_plugin(point)
+
+
+def _load_plugin(point: EntryPoint) -> None:
+    """Import a module of the user's that registers translators.
+
+    Raises:
+        UserError: If it cannot be imported.
+    """
+    try:
+        point.load()
+    except Exception as error:
+        raise UserError(
+            "a module with translators cannot be imported",
+            place=f"entry point {point.name!r} of the group {PLUGINS!r}",
+            expected="a module that imports",
+            got=f"{point.value}: {type(error).__name__}: {error}",
+            hint="mend it or uninstall the package that brings it",
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -83,6 +131,15 @@ class Dim:
 
 
 Size = int | Dim
+
+
+def may_be_zero(size: Size) -> bool:
+    """Say whether only the data decides a size, so that it may be 0; a size of the inputs is at least 1."""
+    from torch.utils._sympy.symbol import SymT, symbol_is_type
+
+    return isinstance(size, Dim) and any(
+        symbol_is_type(symbol, SymT.UNBACKED_INT) for symbol in size.expression.free_symbols
+    )
 
 
 class Context:
@@ -159,7 +216,7 @@ class Context:
         if len(left) == 1 and 0 not in [size for size in sizes if isinstance(size, int)]:
             target[left[0]] = -1
             left = []
-        if any(size == 0 for size in sizes if isinstance(size, int)):
+        if any(size == 0 for size in sizes if isinstance(size, int)) or (left and any(map(may_be_zero, sizes))):
             # A true zero beside a copied dimension: spell every size out and let 0 mean zero.
             return self.op("Reshape", value, self.vector(sizes), allowzero=1, shape=self.ir_shape(sizes))
         return self.op("Reshape", value, self.vector(target), shape=self.ir_shape(sizes))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from porters.pytorch import checkpoints, dtypes
 from porters.pytorch.original import TorchOriginal
+from porters.pytorch.seeding import unit_variance
 from porters.source import SourceOptions, with_inputs
 from zoo.errors import UserError, did_you_mean, missing_extra, nearest
 from zoo.inputs import InputSpec, guess_kind
@@ -29,6 +30,7 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOrigi
     """Return the original for ``scheme:rest``; see ``porters.source``."""
     need("torch", "torch")
     from porters.pytorch.exported import open_exported
+    from porters.pytorch.torchscript import open_torchscript
     from porters.pytorch.transformers_models import open_transformers
     from porters.pytorch.vision_sources import open_timm, open_torchvision
 
@@ -38,6 +40,7 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOrigi
         "transformers": open_transformers,
         "python": _open_python,
         "exported": open_exported,
+        "torchscript": open_torchscript,
     }
     return openers[scheme](rest, options)
 
@@ -225,6 +228,7 @@ def finish(
     packages: Sequence[str],
     checkpoint: dict[str, Any] | None = None,
     call: Mapping[str, Any] | None = None,
+    even: bool = False,
 ) -> TorchOriginal:
     """Load or recalibrate the weights of a freshly built model and describe it.
 
@@ -238,6 +242,7 @@ def finish(
         packages: Packages whose versions matter; the licence is that of the last.
         checkpoint: The card's entry, where the source has loaded weights already.
         call: How ``forward`` takes the inputs; see :class:`TorchOriginal`.
+        even: Whether seeded layers that no norm follows get unit variance, for models that select by thresholds.
     """
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []
@@ -245,8 +250,9 @@ def finish(
         notes = checkpoints.load_into(model, options.weights)
         checkpoint = _given(options.weights)
     elif checkpoint is None:
-        recalibrated = recalibrate(model, inputs, options.seed, call=call)
+        recalibrated = recalibrate(model, inputs, options.seed, call=call, even=even)
         checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated, "roughened": True}
+        checkpoint |= {"unit_variance": True} if even else {}
     return TorchOriginal(
         model.eval(),
         reference=reference,
@@ -268,6 +274,7 @@ def recalibrate(
     cases: int = 4,
     *,
     call: Mapping[str, Any] | None = None,
+    even: bool = False,
 ) -> bool:
     """Give the batch norms of a seeded model the statistics of seeded inputs; say whether there were any.
 
@@ -279,7 +286,7 @@ def recalibrate(
     norms = [
         m for m in model.modules() if isinstance(m, torch.nn.modules.batchnorm._BatchNorm) and m.track_running_stats
     ]
-    if not norms:
+    if not norms and not even:
         return False
     before = [(norm, norm.momentum) for norm in norms]
     threads = torch.get_num_threads()
@@ -290,14 +297,14 @@ def recalibrate(
             norm.momentum = None  # a plain average over the cases
             norm.train()
         given = _samples(specs, seed, cases, call)
-        with torch.no_grad(), blaming_inputs(specs):
+        with torch.no_grad(), blaming_inputs(specs), unit_variance(model) if even else contextlib.nullcontext():
             model(**given)
     finally:
         torch.set_num_threads(threads)
         for norm, momentum in before:
             norm.momentum = momentum
         model.eval()
-    return True
+    return bool(norms)
 
 
 def _samples(specs: Sequence[InputSpec], seed: int, cases: int, call: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from porters.pytorch import checkpoints
+from porters.pytorch import checkpoints, on_disk
 from porters.pytorch.hub.call import bind, find_call
 from porters.pytorch.hub.tiny import VARIANTS, tiny_config
 from porters.pytorch.original import TorchOriginal
-from porters.pytorch.sources import IMAGE_SIZE, failed, finish, need, seeded, unknown
-from porters.source import SourceOptions
+from porters.pytorch.sources import IMAGE_SIZE, failed, finish, licence_of, need, seeded, unknown, versions
+from porters.source import SourceOptions, with_inputs
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
 
@@ -32,12 +32,49 @@ def open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
     if rest.endswith(TINY):
         return _open_tiny(transformers, rest, options)
     if directory.is_dir():
-        model, checkpoint = _directory(transformers, directory)
+        kind, config, shards = _described(transformers, directory, options)
+        if options.on_disk and (options.graph_only or sum(s.stat().st_size for s in shards) > on_disk.LARGEST_LOADED):
+            return _open_on_disk(kind, config, shards, directory, options)
+        model, checkpoint = _loaded(transformers, kind, shards, directory)
         reference, name = f"transformers:{directory.resolve()}", directory.name
     else:
         model = _architecture(transformers, rest, options.seed)
         checkpoint, reference, name = None, f"transformers:{rest}", rest
+    _without_cache(model)
     return _finish(model, reference, name, transformers_inputs(model), options, checkpoint)
+
+
+def _without_cache(model: Any) -> None:
+    """Call a decoder without a key-value cache, by the argument that it has for this; its code is left alone."""
+    if "use_cache" in inspect.signature(model.forward).parameters:
+        bind(model, {"use_cache": False})
+
+
+def _open_on_disk(
+    kind: Any, config: Any, shards: Sequence[Path], directory: Path, options: SourceOptions
+) -> TorchOriginal:
+    """Open a model directory without loading a weight."""
+    make = kind if hasattr(kind, "config_class") else kind.from_config  # AutoModel is no architecture
+    model, buffers = on_disk.build(lambda: make(config))
+    _without_cache(model)
+    tensors: dict[str, Any] = {}
+    if not options.graph_only:
+        tensors = on_disk.bind(model, on_disk.read_headers(shards), str(directory))
+    checkpoint = {"kind": "file", "files": [checkpoints.describe(shard) for shard in shards]}
+    original = TorchOriginal(
+        model,
+        reference=f"transformers:{directory.resolve()}",
+        name=directory.name.lower(),
+        task=_task(kind.__name__),
+        inputs=with_inputs(transformers_inputs(model), options.inputs),
+        versions=versions("torch", "transformers"),
+        licence=licence_of("transformers"),
+        checkpoint={"kind": "none"} if options.graph_only else checkpoint,
+        on_disk=on_disk.OnDisk(tensors, buffers),
+    )
+    notes = ["the graph only: its weights were left out"] if options.graph_only else []
+    original.details = {"notes": notes} if notes else {}
+    return original
 
 
 def _finish(
@@ -76,7 +113,8 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
     raise failed("no tiny configuration runs", f"transformers:{rest}", problem) from problem
 
 
-def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]:
+def _described(transformers: Any, directory: Path, options: SourceOptions) -> tuple[Any, Any, list[Path]]:
+    """Return the class, the configuration and the weight files of a model directory."""
     file = directory / "config.json"
     if not file.is_file():
         raise UserError("the directory holds no config.json", place=str(directory), hint="give a model directory")
@@ -88,8 +126,21 @@ def _directory(transformers: Any, directory: Path) -> tuple[Any, dict[str, Any]]
     if kind is None:
         raise UserError("transformers has no such architecture", place=str(file), got=names[0])
     shards = sorted(directory.glob("*.safetensors"))
-    if not shards:
-        raise UserError("the directory holds no safetensors", place=str(directory), expected="model.safetensors")
+    if not shards and not options.graph_only:
+        raise UserError(
+            "the directory holds no safetensors",
+            place=str(directory),
+            expected="model.safetensors",
+            hint="--graph-only ports the graph without its weights",
+        )
+    try:
+        config = transformers.AutoConfig.from_pretrained(str(directory), local_files_only=True)
+    except Exception as error:
+        raise failed("the configuration cannot be read", str(file), error) from error
+    return kind, config, shards
+
+
+def _loaded(transformers: Any, kind: Any, shards: Sequence[Path], directory: Path) -> tuple[Any, dict[str, Any]]:
     transformers.utils.logging.disable_progress_bar()
     try:
         model, report = kind.from_pretrained(

@@ -60,6 +60,7 @@ def open_torchvision(name: str, options: SourceOptions) -> TorchOriginal:
         options,
         packages=("torch", "torchvision"),
         call=call,
+        even=known[name] == "detection",
     )
 
 
@@ -68,6 +69,10 @@ def _image_size(model: Any, weights: Any) -> tuple[int, int]:
     built = getattr(model, "image_size", None)
     if isinstance(built, int):
         return built, built
+    resizing = getattr(model, "transform", None)
+    if resizing is not None:  # a detector resizes what it is given: it gets what stays as it is
+        width, height = resizing.fixed_size or (resizing.min_size[-1],) * 2
+        return height, width
     for entry in weights:
         crop = getattr(entry.transforms, "keywords", {}).get("crop_size")
         if crop is not None:
@@ -78,8 +83,8 @@ def _image_size(model: Any, weights: Any) -> tuple[int, int]:
 def _signature(family: str, name: str, height: int, width: int) -> tuple[list[InputSpec], Any]:
     """Return the inputs of a family of models as torchvision documents them, and how ``forward`` takes them."""
     if family == "detection":
-        # A list of images with values in [0, 1], each of its own size; the port has one image of one size.
-        return [InputSpec("image", "float32", (3, height, width), "image", mean=0.5, std=0.25)], {name: ["image"]}
+        # A list of images with values around [0, 1], each of its own size; the port has one image of one size.
+        return [InputSpec("image", "float32", (3, height, width), "scene", mean=0.5, std=0.25)], {name: ["image"]}
     if family == "video":
         return [InputSpec(name, "float32", ("batch", 3, FRAMES, height, width), "video")], None
     if family == "optical_flow":

@@ -10,33 +10,31 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from porters.porter import Unsupported, UnsupportedOpsError
-from porters.pytorch import dtypes, registry
+from porters.pytorch import complex_numbers, dtypes, registry
 from porters.pytorch.aliases import Aliases, is_view, written_argument
 from porters.pytorch.autocast import in_region_dtype
+from porters.pytorch.complex_numbers import ComplexValue
 from porters.pytorch.control_flow import ControlFlow
+from porters.pytorch.folding import Parameter, fold
 from porters.pytorch.nodes import (
     attribute,
-    bytes_of,
-    empty_results,
     flatten,
-    is_factory,
     is_node,
     is_symbolic_number,
     map_parts,
-    on_cpu,
     target_name,
 )
+from porters.pytorch.on_disk import OnDisk
 from porters.pytorch.provenance import provenance_of
 from porters.pytorch.refusals import refuse
 from porters.pytorch.registry import Context, Dim
 from porters.pytorch.symbols import Symbols
+from zoo.errors import UserError
 from zoo.graph import GraphBuilder, Provenance
 
 if TYPE_CHECKING:
     import torch
 
-# Constants grow no larger than this by folding; past it the nodes that make them stay in the graph.
-FOLD_BYTES = 16 << 20
 # Operators that say something to torch and nothing to a graph.
 _SILENT = frozenset(
     {
@@ -59,8 +57,12 @@ class Walker:
     and no parameter (folded by torch itself); a Python number or :class:`Dim`; or a tuple of these.
     """
 
-    def __init__(self, g: GraphBuilder, input_names: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, g: GraphBuilder, input_names: Mapping[str, str] | None = None, on_disk: OnDisk | None = None
+    ) -> None:
         self.g = g
+        # Where weights are that torch does not hold.
+        self._on_disk = on_disk or OnDisk({})
         # Placeholders whose input has another name in the graph.
         self._input_names = input_names or {}
         self.symbols = Symbols(g)
@@ -105,13 +107,13 @@ class Walker:
         from torch.export.graph_signature import InputKind
 
         by_name = {node.name: node for node in exported.graph.nodes if node.op == "placeholder"}
-        constants = {**exported.constants, **exported.state_dict}
+        constants = {**exported.constants, **exported.state_dict, **self._on_disk.buffers}
         for spec in exported.graph_signature.input_specs:
             node = by_name[spec.arg.name]
             if spec.kind == InputKind.USER_INPUT:
                 self._user_input(node, axis_names)
             elif spec.kind == InputKind.PARAMETER or (spec.kind == InputKind.BUFFER and spec.persistent):
-                self.env[node] = _Parameter(spec.target, exported.state_dict[spec.target])
+                self.env[node] = Parameter(spec.target, exported.state_dict[spec.target])
             else:
                 self.env[node] = constants[spec.target].detach().clone()
 
@@ -121,13 +123,16 @@ class Walker:
             self.env[node] = fake  # a number that export has baked in
             return
         sizes = [self.symbols.size(dim) for dim in fake.shape]
+        dtype, _ = complex_numbers.part_of((dtypes.to_ir(fake.dtype), []))
+        pairs = [2] if fake.dtype.is_complex else []
         name = self._input_names.get(node.name, node.name)
-        value = self.g.input(name, dtypes.to_ir(fake.dtype), [0] * len(sizes))
+        value = self.g.input(name, dtype, [0] * len([*sizes, *pairs]))
         for axis, size in enumerate(sizes):
             if isinstance(size, Dim) and size.expression.is_Symbol:
                 self.symbols.define(size.expression, value, axis, axis_names.get((name, axis)))
-        self.symbols.remember(value, sizes)
-        self.env[node] = value
+        self.symbols.remember(value, [*sizes, *pairs])
+        context = Context(self.g, self.symbols, [])
+        self.env[node] = complex_numbers.split(context, value) if pairs else value
 
     def _outputs(self, exported: Any, node: torch.fx.Node) -> list[Any]:
         from torch.export.graph_signature import OutputKind
@@ -222,7 +227,7 @@ class Walker:
 
     def _call(self, node: torch.fx.Node, target: str) -> Any:
         args, kwargs = self._arguments(node)
-        folded = self._fold(node, args, kwargs)
+        folded = fold(node, args, kwargs)
         if folded is not None:
             return folded
         args, kwargs = self._emit_constants(args), self._emit_constants(kwargs)
@@ -232,13 +237,23 @@ class Walker:
 
     def translate(self, node: torch.fx.Node, target: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
         """Call the translator for ``target``; where there is none, decompose this operator alone."""
-        translator = registry.find(target)
-        if translator is None:
-            return self._decompose(node, target)
         try:
             context = self.context(node)
+        except NotImplementedError as error:
+            return self._give_up(node, target, str(error))
+        is_complex = complex_numbers.involved((args, kwargs), context.results)
+        translator = registry.find(target)
+        if translator is None and not is_complex:
+            return self._decompose(node, target)
+        try:
             refuse(node, context, flatten((args, kwargs)))
+            if is_complex:
+                produced = complex_numbers.translate(context, target, args, kwargs)
+                return self._complex(context, produced)
+            assert translator is not None
             produced = translator(context, *args, **kwargs)
+        except complex_numbers.UntranslatedComplexError:
+            return self._decompose(node, target)
         except (NotImplementedError, KeyError) as error:  # KeyError: a dtype or a size that has no translation
             return self._give_up(node, target, str(error))
         results = context.results
@@ -248,6 +263,13 @@ class Walker:
                 for item, result in zip(produced, [*results, *[None] * len(produced)], strict=False)
             )
         return self._typed(produced, results[0]) if results and isinstance(produced, ir.Value) else produced
+
+    def _complex(self, context: Context, produced: Any) -> Any:
+        """Give the results of an operator on complex numbers, some of them real perhaps, their shapes."""
+        results = context.results
+        if isinstance(produced, ir.Value) and results:
+            return self._typed(produced, complex_numbers.part_of(results[0]))
+        return complex_numbers.typed(context, produced, results)
 
     def _decompose(self, node: torch.fx.Node, target: str) -> Any:
         from porters.pytorch.decompose import decompose
@@ -322,7 +344,9 @@ class Walker:
     def _made_up(self, fake: Any) -> Any:
         if not hasattr(fake, "dtype"):
             return 1
-        value = ir.Value(name=self.g.unique("unsupported"), type=ir.TensorType(dtypes.to_ir(fake.dtype)))
+        if fake.dtype.is_complex:
+            return ComplexValue(self._made_up(fake.real), self._made_up(fake.imag))
+        value = ir.Value(name=self.g.unique("unsupported"), type=ir.TensorType(_dtype_or_none(fake.dtype)))
         self._bind_symbols(value, fake)
         self.symbols.remember(value, [self.symbols.size(dim) for dim in fake.shape])
         return value
@@ -338,13 +362,21 @@ class Walker:
         return item
 
     def value(self, item: Any) -> ir.Value:
-        """Return ``item`` as a graph value, emitting it as a constant where it is one."""
+        """Return ``item`` as a graph value, emitting it as a constant where it is one; complex numbers as pairs."""
+        emitted = self.operand(item)
+        if isinstance(emitted, ComplexValue):
+            return complex_numbers.pair(Context(self.g, self.symbols, []), emitted)
+        value: ir.Value = emitted
+        return value
+
+    def operand(self, item: Any) -> Any:
+        """Return ``item`` as a graph value, or as a complex one."""
         emitted = self._emit_constants(item)
+        if isinstance(emitted, ComplexValue):
+            return emitted
         if isinstance(emitted, Dim):
             return emitted.value
-        if isinstance(emitted, ir.Value):
-            return emitted
-        return self.g.const(emitted)
+        return emitted if isinstance(emitted, ir.Value) else self.g.const(emitted)
 
     def _arguments(self, node: torch.fx.Node) -> tuple[Any, Any]:
         return map_parts(tuple(node.args), self.read), map_parts(dict(node.kwargs), self.read)
@@ -354,23 +386,42 @@ class Walker:
 
         if isinstance(item, torch.Tensor):
             return self._emit_tensor(item)
-        if isinstance(item, _Parameter):
+        if isinstance(item, Parameter):
             return self._emit_parameter(item)
         if isinstance(item, (tuple, list, dict)):
             return map_parts(item, self._emit_constants)
         return item
 
-    def _emit_parameter(self, parameter: _Parameter) -> ir.Value:
-        if parameter.name not in self._parameters:
-            tensor = ir.tensor_adapters.TorchTensor(parameter.tensor.detach(), name=parameter.name)
-            value = self.g.parameter(parameter.name, tensor)
-            self.symbols.remember(value, list(parameter.tensor.shape))
-            self._parameters[parameter.name] = value
-        return self._parameters[parameter.name]
-
-    def _emit_tensor(self, tensor: torch.Tensor) -> ir.Value:
+    def _emit_parameter(self, parameter: Parameter) -> Any:
         import torch
 
+        plain = parameter.tensor.detach()
+        if plain.is_complex():
+            plain = torch.view_as_real(plain.resolve_conj())
+        if parameter.name not in self._parameters:
+            tensor = self._on_disk.tensors.get(parameter.name) or ir.tensor_adapters.TorchTensor(
+                plain, name=parameter.name
+            )
+            value = self.g.parameter(parameter.name, tensor)
+            self.symbols.remember(value, list(plain.shape))
+            self._parameters[parameter.name] = value
+        value = self._parameters[parameter.name]
+        if parameter.tensor.is_complex():
+            return complex_numbers.split(Context(self.g, self.symbols, []), value)
+        return value
+
+    def _emit_tensor(self, tensor: torch.Tensor) -> Any:
+        import torch
+
+        if tensor.is_meta:
+            raise UserError(
+                "the model makes a constant whose value is not known without its weights",
+                expected="constants that do not come from weights",
+                got=f"{tensor.dtype} {list(tensor.shape)}",
+                hint="port it with its weights in memory: a live module",
+            )
+        if tensor.is_complex():
+            return complex_numbers.constant(tensor, self._emit_tensor)
         known = self._emitted.get(id(tensor))
         if known is not None and known[1] == tensor._version:
             return known[2]
@@ -421,10 +472,12 @@ class Walker:
 
     def _bind_symbols(self, value: Any, fake: Any) -> None:
         # Sizes that only the data decides (nonzero, item): the first value that shows one is where it is read.
-        if isinstance(value, tuple) and isinstance(fake, (tuple, list)):
+        if isinstance(value, (tuple, list)) and isinstance(fake, (tuple, list)):
             for one, fake_one in zip(value, fake, strict=False):
                 self._bind_symbols(one, fake_one)
             return
+        if isinstance(value, ComplexValue):
+            value = value.real
         if not isinstance(value, ir.Value):
             return
         if is_symbolic_number(fake) and fake.node.expr.is_Symbol:
@@ -433,33 +486,9 @@ class Walker:
             if not isinstance(dim, int) and dim.node.expr.is_Symbol:
                 self.symbols.define(dim.node.expr, value, axis)
 
-    # -- folding --------------------------------------------------------------------------------------------------
 
-    def _fold(self, node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
-        """Run the operator in torch where it depends on constants only; None where it must go into the graph."""
-        import torch
-
-        if not isinstance(node.target, torch._ops.OpOverload):
-            return None
-        if torch.Tag.nondeterministic_seeded in node.target.tags:
-            return None
-        empty = empty_results(node.meta.get("val"))
-        if empty is not None:
-            return empty  # Runtimes know many operators for tensors with elements only.
-        flat = list(flatten((args, kwargs)))
-        if any(isinstance(item, (ir.Value, Dim, _Parameter)) for item in flat):
-            return None
-        if not any(isinstance(item, torch.Tensor) for item in flat) and not is_factory(node.target):
-            return None
-        if bytes_of(node.meta.get("val")) > FOLD_BYTES:
-            return None
-        with torch.no_grad():
-            return node.target(*args, **on_cpu(kwargs))
-
-
-class _Parameter:
-    """A weight of the model that has not been emitted yet; emitted under its upstream name on first use."""
-
-    def __init__(self, name: str, tensor: torch.Tensor) -> None:
-        self.name = name
-        self.tensor = tensor
+def _dtype_or_none(dtype: torch.dtype) -> ir.DataType:
+    try:
+        return dtypes.to_ir(dtype)
+    except NotImplementedError:
+        return ir.DataType.UNDEFINED

@@ -29,6 +29,7 @@ class TensorFlowOriginal:
     checkpoint: Mapping[str, Any] = field(default_factory=lambda: {"kind": "live"})
     details: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "tensorflow"
+    runs: bool = True
 
     def trace(self, specs: Sequence[InputSpec]) -> Traced:
         """Return the graph for the signature ``specs``."""

@@ -45,6 +45,8 @@ def _arrays(leaves: Sequence[object]) -> list[np.ndarray]:
 def array(tensor: torch.Tensor) -> np.ndarray:
     """Return a tensor as an array; complex numbers as trailing pairs, bfloat16 as float32."""
     plain = tensor.detach().resolve_conj().resolve_neg()
+    if plain.dtype == torch.complex32:
+        plain = plain.to(torch.complex64)
     if plain.is_complex():
         plain = torch.view_as_real(plain)
     result: np.ndarray = (plain.float() if plain.dtype == torch.bfloat16 else plain).contiguous().numpy()
@@ -75,8 +77,8 @@ def _noise(own: np.ndarray, moved: np.ndarray, port: np.ndarray, truth: np.ndarr
         # An operator that is exact (floor, sort) has no business being sensitive to its input.
         if own.any():
             budget = max(budget, _norm(moved, order))
-        if budget > DECIDES * max(_norm(truth, order), 2.0**-149):
-            return f"float32 itself is off by {budget / _norm(truth, order):.2g}: decides nothing"
+        if truth.any() and budget > DECIDES * _norm(truth, order):
+            return f"float32 itself is off by {budget:.2g} of {_norm(truth, order):.2g}: decides nothing"
         ratio = _norm(port, order) / budget
         if not ratio <= limit:
             return f"noise ratio {ratio:.3g} over {limit:g}"

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import at_least_vector, flat, known, number
+from porters.pytorch.ops.shared import END, at_least_vector, flat, known, number, permuted
 from porters.pytorch.registry import Context, translates
 
 
@@ -105,3 +106,68 @@ def _unique(c: Context, x: ir.Value, axis: int | None, shape: Any) -> tuple[ir.V
     if shape is not None:
         inverse = c.reshape(known(c, inverse, [-1]), shape)
     return values, inverse, counts
+
+
+@translates("aten.unique_consecutive")
+def unique_consecutive(
+    c: Context, x: ir.Value, return_inverse: bool = False, return_counts: bool = False, axis: int | None = None
+) -> tuple[ir.Value, ...]:
+    """Where each run begins; runs are numbered by a running sum, and as long as the next one's start is far."""
+    rows = flat(c, x) if axis is None else permuted(c, x, _first(c.rank(x), c.axis(x, axis)))
+    size = c.sizes_of(rows)[0]
+    if size == 0:
+        raise NotImplementedError("unique_consecutive of nothing")
+    before = c.op("Slice", rows, [0], [-1], [0])
+    after = c.op("Slice", rows, [1], [END], [0])
+    changes = c.op(
+        "Cast", c.op("Not", c.op("Equal", after, before)), to=ir.DataType.INT64.value, dtype=ir.DataType.INT64
+    )
+    others = list(range(1, c.rank(rows)))
+    if others:
+        changes = c.op("ReduceMax", changes, others, keepdims=0)
+    starts = c.op("Concat", c.const([1], ir.DataType.INT64), changes, axis=0)
+    kept = c.op("Compress", rows, c.cast(starts, ir.DataType.BOOL), axis=0)
+    values = kept if axis is None else c.op("Transpose", kept, perm=_back(c.rank(x), c.axis(x, axis)))
+    inverse = c.op("Sub", c.op("CumSum", starts, c.const(0, ir.DataType.INT64)), 1)
+    if axis is None and return_inverse:
+        inverse = c.op("Reshape", inverse, c.vector(c.sizes_of(x)))
+    places = c.op("Squeeze", c.op("NonZero", starts), [0])
+    ends = c.op("Concat", c.op("Slice", places, [1], [END], [0]), c.vector([size]), axis=0)
+    nothing = c.const(np.zeros(0, np.int64))
+    return (
+        values,
+        inverse if return_inverse else nothing,
+        c.op("Sub", ends, places) if return_counts else nothing,
+    )
+
+
+def _first(rank: int, axis: int) -> list[int]:
+    return [axis, *(i for i in range(rank) if i != axis)]
+
+
+def _back(rank: int, axis: int) -> list[int]:
+    order = _first(rank, axis)
+    return [order.index(i) for i in range(rank)]
+
+
+@translates("aten.histc")
+def histc(c: Context, x: ir.Value, bins: int = 100, low: Any = 0, high: Any = 0) -> ir.Value:
+    """Ones added up by bin; bins by torch's own formula in the dtype of the numbers, so that no border moves."""
+    data = flat(c, x)
+    if low == high == 0:
+        first, last = (c.op(op_type, data, [0], keepdims=0) for op_type in ("ReduceMin", "ReduceMax"))
+        same = c.op("Equal", first, last)
+        first = c.op("Where", same, c.op("Sub", first, 1), first)
+        last = c.op("Where", same, c.op("Add", last, 1), last)
+    elif low == high:
+        first, last = c.const(low - 1, x.dtype), c.const(high + 1, x.dtype)
+    else:
+        first, last = c.const(low, x.dtype), c.const(high, x.dtype)
+    share = c.op("Mul", c.op("Sub", data, first), c.scalar(bins, c.dtype))
+    place = c.op("Floor", c.op("Div", share, c.op("Sub", last, first)))
+    place = c.op("Clip", place, c.const(0, c.dtype), c.const(bins - 1, c.dtype))
+    inside = c.op("And", c.op("GreaterOrEqual", data, first), c.op("LessOrEqual", data, last))
+    ones = c.cast(inside, c.dtype)
+    place = c.op("Where", inside, place, c.const(0, c.dtype))
+    zeros = c.const(np.zeros(bins), c.dtype)
+    return c.op("ScatterElements", zeros, c.cast(place, ir.DataType.INT64), ones, axis=0, reduction="add")

@@ -110,6 +110,8 @@ def permutation(c: Context, order: ir.Value) -> ir.Value:
 def in_order(c: Context, x: ir.Value, order: ir.Value) -> ir.Value:
     """Return the rows of ``x`` in that order."""
     sizes = c.sizes_of(x)
+    if 0 in sizes:
+        return x
     index = mx.expanded(c, mx.lifted(c, order, -1), sizes)
     return known(c, c.op("GatherElements", x, index, axis=len(sizes) - 2), sizes)
 

@@ -27,15 +27,14 @@ def repeat(c: Context, rounds: int | ir.Value, states: Sequence[ir.Value], step:
         return list(states)
     body = GraphBuilder(c.g.unique("loop"), parent=c.g)
     inside = Context(body, c.symbols, c.results)
-    kinds = [state.dtype for state in states]
+    kinds = [state.dtype or c.dtype for state in states]
     sizes = [c.sizes_of(state) for state in states]
     with c.symbols.scope(body):
         index = known(inside, body.input("round", ir.DataType.INT64, []), [])
         going = body.input("going", ir.DataType.BOOL, [])
         inputs = []
-        for state, extents in zip(states, sizes, strict=True):
-            assert state.dtype is not None
-            inputs.append(known(inside, body.input("state", state.dtype, [0] * len(extents)), extents))
+        for kind, extents in zip(kinds, sizes, strict=True):
+            inputs.append(known(inside, body.input("state", kind, [0] * len(extents)), extents))
         results = [
             known(inside, inside.op("Identity", inside.cast(value, kind)) if value in inputs else value, extents)
             for value, kind, extents in zip(step(inside, index, *inputs), kinds, sizes, strict=True)

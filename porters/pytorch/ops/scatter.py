@@ -283,3 +283,18 @@ def diagonal_scatter(
 ) -> ir.Value:
     """X with a diagonal replaced."""
     return put_back(c, x, source, "diagonal", [offset, dim1, dim2], [c.sizes_of(source)])
+
+
+@translates("aten.as_strided_scatter")
+def as_strided_scatter(
+    c: Context, x: ir.Value, source: ir.Value, size: Sequence[int], stride: Sequence[int], offset: int | None = None
+) -> ir.Value:
+    """ScatterElements at the places that as_strided looks at; ``x`` is contiguous (the walker sees to that)."""
+    places = np.asarray(offset or 0)
+    for count, step in zip(static_sizes(size, "as_strided"), static_sizes(stride, "as_strided"), strict=True):
+        places = places[..., None] + np.arange(count) * step
+    if len(np.unique(places)) != places.size:
+        raise NotImplementedError("as_strided_scatter to overlapping places")
+    data, values = flat(c, x), flat(c, cast(c, source, c.dtype))
+    index = c.const(places.reshape(-1), ir.DataType.INT64)
+    return c.reshape(known(c, c.op("ScatterElements", data, index, values, axis=0), c.sizes_of(data)), c.shape)

@@ -1,0 +1,28 @@
+"""Factories that the sweep's tests sweep over: one that passes, one that dies, one that hangs, one that cannot run."""
+
+import os
+import time
+
+import torch
+from torch import nn
+
+
+def sound() -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    return nn.Sequential(nn.Linear(8, 16), nn.GELU(), nn.Linear(16, 4)), {"input": torch.randn(2, 8)}
+
+
+def small() -> tuple[nn.Module, dict[str, torch.Tensor]]:
+    return nn.Sequential(nn.Linear(8, 4)), {"input": torch.randn(2, 8)}
+
+
+def dies() -> nn.Module:
+    os._exit(7)
+
+
+def hangs() -> nn.Module:
+    time.sleep(600)
+    raise AssertionError
+
+
+def refuses() -> nn.Module:
+    raise ValueError("no such size")

@@ -1,0 +1,108 @@
+"""Sweeps: rows of sound, dying, hanging and failing models, resumption, the draw, and the files."""
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+from parity.sweeps.pool import Limits
+from parity.sweeps.row import Row, from_dict
+from parity.sweeps.sweep import SweepOptions, choose, sweep
+from parity.sweeps.table import Journal, summary
+from zoo.errors import UserError
+from zoo.main import main
+
+MODELS = "python:tests.parity.sweeps.sample_models"
+
+
+def test_every_model_gets_a_row_whatever_it_does(tmp_path):
+    options = SweepOptions(jobs=2, limits=Limits(seconds=60), exclude=["*:hangs"])
+    rows = {row.source.rpartition(":")[2]: row for row in sweep([f"{MODELS}:*"], tmp_path / "out", options)}
+    assert set(rows) == {"sound", "small", "dies", "refuses"}
+    assert rows["sound"].passes
+    assert rows["sound"].nodes > 0
+    assert rows["sound"].ratio < 3
+    assert rows["dies"].status == "failed"
+    assert "exit code 7" in rows["dies"].error
+    assert rows["refuses"].stage == "open"
+    assert "no such size" in rows["refuses"].error
+    table = pq.read_table(tmp_path / "out" / "results.parquet").to_pylist()
+    assert {row["source"].rpartition(":")[2] for row in table} == set(rows)
+    assert not list((tmp_path / "out" / "artifacts").glob("*"))
+
+
+def test_a_model_that_takes_too_long_is_stopped(tmp_path):
+    rows = sweep([f"{MODELS}:hangs"], tmp_path / "out", SweepOptions(limits=Limits(seconds=3)))
+    assert rows[0].status == "failed"
+    assert "stopped after 3 s" in rows[0].error
+    assert rows[0].seconds < 30
+
+
+def test_a_model_that_takes_too_much_memory_is_stopped(tmp_path):
+    rows = sweep([f"{MODELS}:hangs"], tmp_path / "out", SweepOptions(limits=Limits(seconds=60, memory_bytes=1 << 20)))
+    assert "GiB of memory" in rows[0].error
+
+
+def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
+    out = tmp_path / "out"
+    done = Row(f"{MODELS}:small", "x", "checked", "check", "pass", nodes=123)
+    out.mkdir()
+    Journal(out / "journal.jsonl").add(done)
+    with (out / "journal.jsonl").open("a") as stream:
+        stream.write('{"source": "cut sho')
+    rows = {row.source.rpartition(":")[2]: row for row in sweep([f"{MODELS}:s*"], out)}
+    assert rows["small"].nodes == 123
+    assert rows["sound"].passes
+    assert len(Journal(out / "journal.jsonl").rows()) == 2
+
+
+def test_what_failed_is_run_again_on_request_only(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    Journal(out / "journal.jsonl").add(Row(f"{MODELS}:small", "x", "failed", "export", error="then"))
+    assert sweep([f"{MODELS}:small"], out)[0].error == "then"
+    assert sweep([f"{MODELS}:small"], out, SweepOptions(retry=True))[0].passes
+
+
+def test_the_draw_is_seeded_and_families_give_their_smallest():
+    def drawn(seed: int) -> list[str]:
+        return [item.source for item in choose(["timm:resnet*"], SweepOptions(sample=5, seed=seed))]
+
+    assert drawn(3) == drawn(3)
+    assert len(set(drawn(3))) == 5
+    assert set(drawn(3)) != set(drawn(4))
+    smallest = choose(["timm:visformer*"], SweepOptions(per_family=1))
+    assert [item.source for item in smallest] == ["timm:visformer_tiny"]
+
+
+@pytest.mark.parametrize("pattern", ["timm:no_such_model_*", "nonsense:*", "python:nomodule"])
+def test_a_pattern_without_models_is_refused(tmp_path, pattern):
+    with pytest.raises(UserError):
+        sweep([pattern], tmp_path / "out")
+    assert not (tmp_path / "out" / "results.parquet").exists()
+
+
+def test_the_command_line_says_which_failed_and_ends_with_1(tmp_path, capsys):
+    code = main(["sweep", f"{MODELS}:small", f"{MODELS}:dies", "-o", str(tmp_path / "out"), "--json"])
+    answer = json.loads(capsys.readouterr().out)
+    assert {row["status"] for row in answer["rows"]} == {"checked", "failed"}
+    assert code == 0  # what dies while it is opened says nothing of the port
+
+
+def test_a_summary_counts_only_models_whose_original_runs():
+    rows = [
+        Row("a:1", "f", "checked", "check", "pass"),
+        Row("a:2", "f", "checked", "check", "fail", error="ratio | 7"),
+        Row("a:3", "g", "failed", "original", error="no"),
+    ]
+    text = summary(rows, "a:*", {"seed": 0})
+    assert "| the original runs | 2 |" in text
+    assert "1 (50.0 %)" in text
+    assert "ratio \\| 7" in text
+
+
+def test_rows_survive_their_journal():
+    row = Row("a:1", "f", "failed", "open", error="x", ratio=float("nan"))
+    back = from_dict(json.loads(json.dumps(row.to_dict())))
+    assert back.source == row.source
+    assert back.ratio != back.ratio
