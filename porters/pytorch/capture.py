@@ -95,12 +95,17 @@ def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) ->
     follower = known_values(original.model) if follow else contextlib.nullcontext()
     with torch.no_grad(), whole_functions(), follower:
         program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
-    if any("_functorch.predispatch" in str(getattr(node.target, "__module__", "")) for node in program.graph.nodes):
-        # A vmap stands in the graph as its own steps: traced once more, with no decompositions, it is plain operators.
-        guards = getattr(program, "_guards_code", None)
-        program = program.run_decompositions({})
-        program._guards_code = guards
-    return program
+    return _without_vmap(program)
+
+
+def _without_vmap(program: Any) -> Any:
+    """Trace a program once more, with no decompositions, where a vmap stands in it as steps of its own."""
+    if not any("_functorch.predispatch" in str(getattr(node.target, "__module__", "")) for node in program.graph.nodes):
+        return program
+    guards = getattr(program, "_guards_code", None)
+    plain = program.run_decompositions({})
+    plain._guards_code = guards  # they are those of the first trace
+    return plain
 
 
 def _symbolic(original: TorchOriginal, dynamic: Ranges, bound: Sequence[str] = ()) -> Any:

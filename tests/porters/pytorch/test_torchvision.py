@@ -13,8 +13,8 @@ import torch
 
 from parity import check
 from porters.porting import port_to
-from porters.pytorch.whole_functions import paste_masks
 from porters.pytorch.torchvision_shim import prepare
+from porters.pytorch.whole_functions import paste_masks
 from porters.source import SourceOptions
 from zoo.artifact import open_artifact
 
