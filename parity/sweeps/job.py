@@ -7,6 +7,7 @@ import os
 import resource
 import shutil
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -51,6 +52,7 @@ class Job:
 
 def work(pipe: Connection, job: Job) -> None:
     """Run one job and send ``("stage", name)`` as it goes and ``("row", Row)`` at the end."""
+    threading.Thread(target=_end_with_the_sweep, args=(os.getppid(),), daemon=True).start()
     _quieten(job)
     started = time.perf_counter()
     row = Row(job.source, job.family, "failed", "open")
@@ -109,6 +111,13 @@ def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
         outputs=len(result.outputs),
         error="" if result.holds else result.diagnosis,
     )
+
+
+def _end_with_the_sweep(parent: int) -> None:
+    """End this process when the sweep has died without a word: nobody waits for its row any more."""
+    while os.getppid() == parent:
+        time.sleep(1)
+    os._exit(1)
 
 
 def _quieten(job: Job) -> None:
