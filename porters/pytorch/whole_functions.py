@@ -63,10 +63,28 @@ def _torchvision() -> tuple[dict[Callable[..., Any], Callable[..., Any]], dict[s
     functions = {batched_nms: torch.ops.zooport.batched_nms.default, paste_masks_in_image: paste_masks}
     places: dict[str, Callable[..., Any]] = {
         "torchvision.models.detection._utils.BoxCoder.decode": decode,
+        "torch.nn.functional.batch_norm": _batch_norm(torch.nn.functional.batch_norm),
         # Python wants a number of len(); a tensor's first size need not be one while it is exported.
         "torchvision.ops.poolers.len": lambda item: item.shape[0] if isinstance(item, torch.Tensor) else len(item),
     }
     return functions, places
+
+
+def _batch_norm(own: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``batch_norm`` that does not ask, as torch's does, whether there are any elements of an open number."""
+    import torch
+    from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+
+    def normalize(
+        x: torch.Tensor, mean: Any, variance: Any, weight: Any = None, bias: Any = None, training: bool = False,
+        momentum: float = 0.1, eps: float = 1e-5,
+    ) -> Any:  # fmt: skip
+        if training or not free_unbacked_symbols(x.shape):
+            return own(x, mean, variance, weight, bias, training, momentum, eps)
+        parts = torch.ops.aten._native_batch_norm_legit_no_training(x, weight, bias, mean, variance, momentum, eps)
+        return parts[0]
+
+    return normalize
 
 
 def paste_masks(masks: torch.Tensor, boxes: torch.Tensor, img_shape: tuple[int, int], padding: int = 1) -> torch.Tensor:

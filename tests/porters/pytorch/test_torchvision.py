@@ -84,6 +84,21 @@ def test_roi_align_of_an_open_number_of_samples_is_refused(refused: Callable[...
     assert "as many samples" in refused(pooled(False, 1.0, 0), "2,5,9,11", "24,4")
 
 
+class NormOfSome(torch.nn.Module):
+    """A batch norm of as many samples as the data says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.BatchNorm2d(4)
+
+    def forward(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return self.norm(a[(b > 0).nonzero().flatten()])
+
+
+def test_a_batch_norm_of_an_open_number_of_samples(port_and_compare: Callable[..., Any]) -> None:
+    port_and_compare(NormOfSome(), "6,4,3,3", "6")
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_masks_are_pasted_as_torchvision_pastes_them(dtype: Any) -> None:
     make = torch.Generator().manual_seed(2)
