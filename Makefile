@@ -26,7 +26,7 @@ demo: install
 
 test: install lint types
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest tests --ignore tests/benchmarks
+	$(BIN)/python -m pytest tests --ignore tests/benchmarks --numprocesses 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -44,7 +44,8 @@ def sizes_for(specs: Sequence[InputSpec], index: int) -> Mapping[str, int]:
         if name == "batch":
             sizes[name] = BATCHES[index % len(BATCHES)]
         else:
-            sizes[name] = (usual, max(2, usual // 2), usual + 3, usual)[index % 4]
+            smallest = max(2, int(spec.least.get(name, 2)))
+            sizes[name] = (usual, max(smallest, usual // 2), usual + 3, usual)[index % 4]
     return sizes
 
 

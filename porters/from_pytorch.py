@@ -12,6 +12,7 @@ import onnx_ir as ir
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
 from porters.pytorch.capture import capture
+from porters.pytorch.guards import least
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.walker import Walker
 from zoo.graph import GraphBuilder
@@ -77,7 +78,21 @@ def _ported_signature(
             if want != have and not any("every size" in note for note in notes):
                 notes.append(f"{spec.name}: the model fixes dimension {want!r} to {have}")
         ported.append(replace(spec, shape=shape))
-    return ported
+    return _bounded(program, ported, notes)
+
+
+def _bounded(program: Any, specs: Sequence[InputSpec], notes: list[str]) -> list[InputSpec]:
+    """Return the signature with the least sizes for which the program holds, and note each."""
+    found = least(program, specs)
+    notes += [
+        f"dimension {dim!r} is at least {size}: the model is another program below" for dim, size in found.items()
+    ]
+    return [
+        replace(spec, least={dim: found[dim] for dim in spec.shape if isinstance(dim, str) and dim in found})
+        if set(spec.shape) & set(found)
+        else spec
+        for spec in specs
+    ]
 
 
 def _ported_size(want: int | str, have: Any) -> int | str:

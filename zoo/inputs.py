@@ -40,6 +40,7 @@ class InputSpec:
         mean: Mean of a floating-point input.
         std: Standard deviation of a floating-point input.
         sizes: The size used for a symbolic dimension when nothing else says; by name.
+        least: The least size of a symbolic dimension, where it is above 2; by name.
         prefix: What every row of an integer input begins with: the placeholder tokens of an image, say.
     """
 
@@ -53,6 +54,7 @@ class InputSpec:
     std: float = 1.0
     sizes: Mapping[str, int] = field(default_factory=dict)
     prefix: tuple[int, ...] = ()
+    least: Mapping[str, int] = field(default_factory=dict)
 
     def to_card(self) -> dict[str, Any]:
         """Return the card's entry; defaults are left out."""
@@ -65,6 +67,8 @@ class InputSpec:
             entry["mean"], entry["std"] = self.mean, self.std
         if self.sizes:
             entry["sizes"] = dict(self.sizes)
+        if self.least:
+            entry["least"] = dict(self.least)
         if self.prefix:
             entry["prefix"] = list(self.prefix)
         return entry
@@ -76,7 +80,7 @@ class InputSpec:
         Raises:
             UserError: If the entry has no name, no shape or no known dtype.
         """
-        keys = ("kind", "low", "high", "mean", "std", "sizes")
+        keys = ("kind", "low", "high", "mean", "std", "sizes", "least")
         try:
             known = {key: entry[key] for key in keys if key in entry}
             if "prefix" in entry:

@@ -10,10 +10,9 @@ from typing import Any
 
 from porters.pytorch.hub.catalogue import list_references
 from porters.pytorch.sources import need, resolve_factory
+from porters.pytorch.vision_sources import list_torchvision
 from porters.source import Reference
 from zoo.errors import UserError
-
-_TASKS = ("segmentation", "detection", "video", "optical_flow")
 
 
 def references(scheme: str, rest: str) -> list[Reference]:
@@ -47,17 +46,9 @@ def _transformers(rest: str) -> list[Reference]:
 
 def _torchvision(rest: str) -> list[Reference]:
     """Every float model; the quantised ones are other graphs of the same architectures."""
-    models = need("torchvision", "vision").models
-    families = {
-        name: task for task in _TASKS for name in models.list_models(module=getattr(models, task))
-    }  # the rest classifies images
-    quantised = set(models.list_models(module=models.quantization))
     return [
-        Reference(
-            f"torchvision:{name}", families.get(name, "classification"), functools.partial(_torchvision_size, name)
-        )
-        for name in models.list_models()
-        if name not in quantised
+        Reference(f"torchvision:{name}", family, functools.partial(_torchvision_size, name))
+        for name, family in list_torchvision()
     ]
 
 
