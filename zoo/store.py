@@ -65,7 +65,7 @@ def save(
             value.const_value = _external(value, offsets[name], directory)
     proto = ir.serde.serialize_model(model)
     (directory / GRAPH).write_bytes(proto.SerializeToString(deterministic=True))
-    return sum(tensor.nbytes for tensor in tensors.values())
+    return (directory / WEIGHTS).stat().st_size if tensors and not absent else 0
 
 
 def _layout(tensors: Mapping[str, ir.TensorProtocol]) -> tuple[list[str], bytes, dict[str, tuple[int, int]]]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import onnx_ir as ir
 
 from porters.pytorch import dtypes
-from zoo.errors import UserError
+from zoo.errors import InternalError, UserError
 from zoo.graph import GraphBuilder
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def translates(*targets: str) -> Callable[[Translator], Translator]:
 
     def register(translator: Translator) -> Translator:
         for target in targets:
+            _refuse_second(target, translator)
             _TRANSLATORS[target] = translator
         return translator
 
@@ -56,6 +57,13 @@ def translates_complex(*targets: str) -> Callable[[Translator], Translator]:
         return translator
 
     return register
+
+
+def _refuse_second(target: str, translator: Translator) -> None:
+    """Users may replace one of our translators; two of our own for one operator are a mistake."""
+    places = [getattr(item, "__module__", "") for item in (_TRANSLATORS.get(target), translator)]
+    if all(place.startswith("porters.") for place in places) and places[0] != places[1]:
+        raise InternalError(f"{target} has two translators, in {places[0]} and {places[1]}")
 
 
 def find(target: str) -> Translator | None:

@@ -151,8 +151,9 @@ def _back(rank: int, axis: int) -> list[int]:
 
 
 @translates("aten.histc")
-def histc(c: Context, x: ir.Value, bins: int = 100, low: Any = 0, high: Any = 0) -> ir.Value:
+def histc(c: Context, x: ir.Value, bins: int = 100, low: Any = 0, high: Any = 0, **named: Any) -> ir.Value:
     """Ones added up by bin; bins by torch's own formula in the dtype of the numbers, so that no border moves."""
+    low, high = named.get("min", low), named.get("max", high)
     data = flat(c, x)
     if low == high == 0:
         first, last = (c.op(op_type, data, [0], keepdims=0) for op_type in ("ReduceMin", "ReduceMax"))

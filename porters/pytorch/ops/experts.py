@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import flat, known
 from porters.pytorch.registry import Context, translates
 
 _INTEGER = ir.DataType.INT64
@@ -37,18 +36,3 @@ def grouped_mm(
     expert = c.op("Min", expert, c.const(experts - 1, _INTEGER))
     every = c.op("MatMul", c.op("Unsqueeze", x, [0]), weight)
     return c.op("GatherND", every, c.op("Concat", expert, column, axis=1))
-
-
-@translates("aten.histc")
-def histc(c: Context, x: ir.Value, bins: int = 100, *ends: float, **named: float) -> ir.Value:
-    """Count the values of each of ``bins`` equal parts of [min, max]; torch's own formula for the part."""
-    low, high = (float(end) for end in (*ends, *[named.get(name, 0) for name in ("min", "max")][len(ends) :]))
-    if low == high:
-        raise NotImplementedError("histc over the range of the data")
-    values = flat(c, x)
-    inside = c.op("And", c.op("GreaterOrEqual", values, low), c.op("LessOrEqual", values, high))
-    scaled = c.op("Div", c.op("Mul", c.op("Sub", values, low), float(bins)), high - low)
-    part = c.op("Min", c.cast(scaled, _INTEGER), c.const(bins - 1, _INTEGER))
-    edges = known(c, c.const([[place] for place in range(bins)], _INTEGER), [bins, 1])
-    found = c.op("And", c.op("Equal", edges, part), inside)
-    return c.cast(c.op("ReduceSum", c.cast(found, c.dtype), [1], keepdims=0), c.dtype)
