@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -115,41 +116,43 @@ def port_to(
         baked = find_baked(porter, original, translation.model, dynamic or {})
         translation.notes += [f"baked in: {item}" for item in baked]
     kept = fold(translation.model) if fold_weights else {}
-    nodes = _count(translation)
+    seconds = {"open": opened - started, **translation.seconds}
+    notes = [*translation.notes, *original.details.get("notes", ())]
     with new_artifact(out) as directory:
         progress("write the weights")
-        clock = time.perf_counter()
-        summary = store.summarize(translation.model)
-        size = store.save(translation.model, directory, kept, absent=options.graph_only)
-        written = time.perf_counter() - clock
+        with _timed(seconds, "weights"):
+            summary = store.summarize(translation.model)
+            size = store.save(translation.model, directory, kept, absent=options.graph_only)
         progress("record golden data")
-        clock = time.perf_counter()
-        notes = list(translation.notes) + list(original.details.get("notes", ()))
-        if not original.runs:
-            notes.append("no golden data: the original was not run, its weights stay on disk")
-        elif record_golden:
-            cases, more = golden.record(original, translation.inputs)
-            golden.write(cases, directory / GOLDEN)
-            notes += more
-        recorded = time.perf_counter() - clock
-        card = build_card(original, translation, nodes, notes, summary | {"bytes": size})
+        with _timed(seconds, "golden"):
+            notes += _golden(original, translation.inputs, directory, record_golden)
+        card = build_card(original, translation, _count(translation), notes, summary | {"bytes": size})
         (directory / CARD).write_text(dump_card(card), encoding="utf-8")
         _check(directory, options.graph_only)
         progress("seal")
-    seconds = {
-        "open": opened - started,
-        **translation.seconds,
-        "weights": written,
-        "golden": recorded,
-        "total": time.perf_counter() - started,
-    }
-    unsupported = [
-        {"op": item.op, "module": item.module, "line": item.line, "hint": item.hint} for item in translation.unsupported
-    ]
+    seconds["total"] = time.perf_counter() - started
     return PortResult(
-        str(out), original.reference or original.name, nodes, OPSET, translation.fallback, seconds, _peak(),
-        unsupported, notes,
+        str(out), original.reference or original.name, _count(translation), OPSET, translation.fallback, seconds,
+        _peak(), [asdict(item) for item in translation.unsupported], notes,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    started = time.perf_counter()
+    yield
+    seconds[stage] = time.perf_counter() - started
+
+
+def _golden(original: Original, specs: Sequence[InputSpec], directory: Path, wanted: bool) -> list[str]:
+    """Record what the original says on seeded inputs and return notes for the card."""
+    if not original.runs:
+        return ["no golden data: the original was not run, its weights stay on disk"]
+    if not wanted:
+        return []
+    cases, notes = golden.record(original, specs)
+    golden.write(cases, directory / GOLDEN)
+    return notes
 
 
 def _check_dynamic(dynamic: Mapping[str, Any], specs: Sequence[InputSpec]) -> None:
