@@ -93,9 +93,19 @@ def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) ->
                 original.capturable, tuple(example.values()), dynamic_shapes=places, strict=False
             )
     follower = known_values(original.model) if follow else contextlib.nullcontext()
-    with torch.no_grad(), whole_functions(), follower:
+    # Looking for such functions takes longer than a small model's whole translation: only where there may be some.
+    wholes = whole_functions() if follow or _detects(original.model) else contextlib.nullcontext()
+    with torch.no_grad(), wholes, follower:
         program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
     return _without_vmap(program)
+
+
+def _detects(model: torch.nn.Module) -> bool:
+    """Say whether a model is built of torchvision's parts for detection."""
+    return any(
+        type(part).__module__.startswith(("torchvision.models.detection", "torchvision.ops"))
+        for part in model.modules()
+    )
 
 
 def _without_vmap(program: Any) -> Any:
