@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from porters.porter import UnsupportedOpsError
 from porters.pytorch import registry, torchvision_shim
 from porters.pytorch.registry import Context, translates
+from porters.pytorch.whole_functions import whole_functions
 
 # -- decomposition --------------------------------------------------------------------------------------------------
 
@@ -199,6 +200,9 @@ def test_every_translator_names_an_operator_that_exists() -> None:
     pytest.importorskip("transformers.integrations.moe")  # it brings an operator of its own
     unknown = []
     torchvision_shim.prepare()
+    pytest.importorskip("torchvision")
+    with whole_functions():  # declares the operators that stand for whole functions
+        pass
     for target in [*registry.registered(), *registry._COMPLEX]:
         namespace, name, *overload = target.split(".")
         packet = getattr(getattr(torch.ops, namespace), name, None)
