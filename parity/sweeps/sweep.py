@@ -95,6 +95,7 @@ def _smallest(picked: Sequence[Reference], count: int, file: Path | None) -> lis
         unknown = [item for item in members if item.source not in known and len(members) > count]
         known.update({item.source: item.size() for item in unknown})
         if unknown and file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(file, json.dumps(known).encode())
         result += sorted(members, key=lambda item: (known.get(item.source, 0), item.source))[:count]
     return result
@@ -123,8 +124,6 @@ def sweep(
         UserError: If a pattern matches nothing.
     """
     options = options or SweepOptions()
-    if options.per_family:
-        out.mkdir(parents=True, exist_ok=True)
     chosen = choose(patterns, options, out / SIZES)
     out.mkdir(parents=True, exist_ok=True)
     journal = Journal(out / JOURNAL)

@@ -12,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from porters.pytorch.nodes import is_symbolic_number
+
 if TYPE_CHECKING:
     import torch
 
@@ -111,7 +113,7 @@ def _mode() -> Any:
             return self._follow(func, name, args, kwargs, tensors)
 
         def _knowable(self, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> bool:
-            if _UNKNOWABLE.search(name) or any(_is_symbolic(item) for item in _flat((args, kwargs))):
+            if _UNKNOWABLE.search(name) or any(is_symbolic_number(item) for item in _flat((args, kwargs))):
                 return False
             if not tensors:
                 return name in _FACTORIES
@@ -187,12 +189,6 @@ def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
 def _shares(made: Sequence[Any], values: Any) -> bool:
     storages = {value.untyped_storage()._cdata for value in values if value is not None}
     return any(hasattr(item, "untyped_storage") and item.untyped_storage()._cdata in storages for item in made)
-
-
-def _is_symbolic(item: Any) -> bool:
-    import torch
-
-    return isinstance(item, (torch.SymInt, torch.SymFloat, torch.SymBool))
 
 
 def _flat(item: Any) -> Iterator[Any]:

@@ -204,14 +204,3 @@ def autoencoder_tiny() -> Made:
         num_decoder_blocks=(2, 1),
     )  # fmt: skip
     return Decoder(model), {"latents": torch.zeros(2, 4, 16, 16)}
-
-
-FACTORIES = (
-    unet2d, unet2d_condition, unet2d_condition_xl, dit, pixart, sd3, flux, wan, autoencoder_kl_decoder,
-    autoencoder_kl_encoder, autoencoder_tiny,
-)  # fmt: skip
-
-
-def list_references() -> list[tuple[str, str]]:
-    """Return (name, family) of every factory."""
-    return [(factory.__name__, "diffusers") for factory in FACTORIES]

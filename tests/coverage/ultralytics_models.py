@@ -81,14 +81,3 @@ def yolov8n_cls() -> Made:
 
 def yolo11n_cls() -> Made:
     return _made("ClassificationModel", "yolo11n-cls")
-
-
-FACTORIES = (
-    yolov5n, yolov8n, yolov10n, yolo11n, yolo12n, yolov8n_seg, yolo11n_seg, yolov8n_pose, yolo11n_pose, yolov8n_obb,
-    yolov8n_cls, yolo11n_cls,
-)  # fmt: skip
-
-
-def list_references() -> list[tuple[str, str]]:
-    """Return (name, family) of every factory."""
-    return [(factory.__name__, "ultralytics") for factory in FACTORIES]
