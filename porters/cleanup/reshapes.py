@@ -138,6 +138,45 @@ def split_before_transpose(editor: Editor, node: ir.Node) -> bool:
     return True
 
 
+@rewrite_at("Reshape")
+def split_before_concat(editor: Editor, node: ir.Node) -> bool:
+    """Replace reshape(concat(reshape(x), ...)) by concat(reshape(x), ...) where only axes that are not joined split."""
+    joined = made_by(node.inputs[0], "Concat")
+    before, after = known(node.inputs[0]), known(node.outputs[0])
+    if joined is None or before is None or after is None or not private(joined.outputs[0]):
+        return False
+    groups = split_groups(before, after)
+    axis = attribute(joined, "axis", 0) % len(before)
+    if groups is None or len(groups[axis]) != 1:
+        return False
+    place = groups[axis][0]
+    plans = [_reshaped_otherwise(value, after, place, axis) for value in joined.inputs]
+    branches = []
+    for inner, sizes, shape in filter(None, plans if None not in plans else ()):
+        inputs = [inner.inputs[0], editor.vector(sizes)]
+        branch = editor.node("Reshape", inputs, before=inner, dtype=node.outputs[0].dtype, shape=shape)
+        credit(branch, [inner])
+        branches.append(branch.outputs[0])
+    if branches:
+        editor.fuse("Concat", branches, node, [joined, node], {"axis": place})
+    return bool(branches)
+
+
+def _reshaped_otherwise(
+    value: ir.Value | None, after: _Sizes, place: int, axis: int
+) -> tuple[ir.Node, Sequence[int], _Sizes] | None:
+    """Return the reshape that made ``value`` with the target and shape that give it the other axes of ``after``."""
+    inner = made_by(value, *_RESHAPES)
+    if value is None or inner is None or not private(value):
+        return None
+    start, old = known(inner.inputs[0]), known(value)
+    if start is None or old is None:
+        return None
+    shape = [*after[:place], old[axis], *after[place + 1 :]]
+    sizes = reshape_target(start, shape)
+    return None if sizes is None else (inner, sizes, shape)
+
+
 def split_groups(before: _Sizes, after: _Sizes) -> list[list[int]] | None:
     """Return, for each axis of ``before``, the axes of ``after`` that it was split into; ``None`` where unclear.
 
@@ -174,4 +213,11 @@ def _matched(before: list[int | str], after: list[int | str]) -> tuple[list[list
     return groups, place
 
 
-REWRITES = (constant_target, merge_reshapes, pick_before_transpose, split_packed, split_before_transpose)
+REWRITES = (
+    constant_target,
+    merge_reshapes,
+    pick_before_transpose,
+    split_packed,
+    split_before_transpose,
+    split_before_concat,
+)

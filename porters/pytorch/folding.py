@@ -37,6 +37,7 @@ def fold(node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
     empty = empty_results(node.meta.get("val"))
     if empty is not None:
         return empty  # Runtimes know many operators for tensors with elements only.
+    args = _by_dtype(node, args)
     flat = list(flatten((args, kwargs)))
     if any(isinstance(item, (ir.Value, Dim, Parameter, ComplexValue)) for item in flat):
         return None
@@ -46,3 +47,14 @@ def fold(node: torch.fx.Node, args: Any, kwargs: Any) -> Any:
         return None
     with torch.no_grad():
         return node.target(*on_cpu(args), **on_cpu(kwargs))
+
+
+def _by_dtype(node: torch.fx.Node, args: Any) -> Any:
+    """Return the arguments with an empty tensor for one of which the operator reads the dtype alone."""
+    import torch
+
+    if node.target is not torch.ops.aten.type_as.default or not isinstance(args[1], (ir.Value, Parameter)):
+        return args
+    other = node.args[1]
+    assert isinstance(other, torch.fx.Node)
+    return (args[0], torch.empty(0, dtype=other.meta["val"].dtype))

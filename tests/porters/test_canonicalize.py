@@ -140,6 +140,27 @@ def test_torchs_multi_head_attention_has_no_detours() -> None:
     assert_same(original, graph, [{"batch": 1}, {"batch": 3}])
 
 
+class Detector(torch.nn.Module):
+    """The end of an anchor-free detector: two levels, joined over places, with coordinates cast to their dtype."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.levels = torch.nn.ModuleList(torch.nn.Conv2d(3, 12, 3, stride) for stride in (2, 4))
+
+    def forward(self, x: Any) -> Any:
+        maps = [level(x) for level in self.levels]
+        joined = torch.cat([level.view(x.shape[0], 12, -1) for level in maps], 2)
+        places = [torch.arange(level.shape[-1] * level.shape[-2]).type_as(level) + 0.5 for level in maps]
+        return joined.view(x.shape[0], 4, 3, -1).softmax(2) + torch.cat(places)
+
+
+def test_joined_levels_are_reshaped_once_and_their_coordinates_are_constants() -> None:
+    original, graph = ported(Detector(), [InputSpec("x", "float32", ("batch", 3, 16, 16), "image")])
+    ops = Counter(node.op_type for node in graph.graph)
+    assert ops == {"Conv": 2, "Reshape": 2, "Concat": 1, "Softmax": 1, "Add": 1}
+    assert_same(original, graph, [{"batch": 1}, {"batch": 3}])
+
+
 def test_it_is_done_after_one_time() -> None:
     _, model = ported_by_name("llama")
     before = onnx_text(model)
