@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from parity.bench import BenchResult
     from parity.harness import ParityResult
 
+# Layers that the table shows; parity.json has all.
+WORST_LAYERS = 10
+
 
 def _artifact_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
@@ -32,6 +35,9 @@ def _configure_check(parser: argparse.ArgumentParser) -> None:
         "--cases", type=int, default=0, metavar="N", help="ordinary inputs (default: what a verdict needs)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the inputs")
+    parser.add_argument(
+        "--layers", action="store_true", help="compare layer by layer; weights too large for memory stay on disk"
+    )
 
 
 def _run_check(args: argparse.Namespace) -> int:
@@ -47,6 +53,7 @@ def _run_check(args: argparse.Namespace) -> int:
             on=args.on,
             cases=args.cases,
             seed=args.seed,
+            layers=args.layers,
             save=not args.unsealed,
             progress=lambda step: bar.update(task, description=f"check: {step}", advance=1),
         )
@@ -74,9 +81,38 @@ def _show_check(result: ParityResult) -> None:
             ratio, largest, output.verdict,
         )  # fmt: skip
     show_table(table)
+    if result.layers:
+        _show_layers(result)
     for note in result.notes:
         emit(f"note: {note}")
     emit(f"{result.verdict}: {result.diagnosis or 'the port is as close to the truth as the original'}")
+
+
+def _show_layers(result: ParityResult) -> None:
+    from rich.table import Table
+
+    from zoo.console import emit, show_table
+
+    worst = sorted(result.layers, key=lambda layer: (layer.verdict == "pass", -layer.single))[:WORST_LAYERS]
+    table = Table(title=f"the {len(worst)} of {len(result.layers)} layers with the most error of their own")
+    for heading in (
+        "layer",
+        "module",
+        "operators",
+        "inherited",
+        "injected",
+        "amplified",
+        "own ratio / limit",
+        "verdict",
+    ):
+        table.add_column(heading, justify="left" if heading in ("layer", "module", "operators", "verdict") else "right")
+    for layer in worst:
+        table.add_row(
+            layer.node, layer.module, layer.op, f"{layer.inherited:.2g}", f"{layer.injected:.2g}",
+            f"{layer.amplified:.2g}", f"{layer.single:.3g} / {layer.limit:g}", layer.verdict,
+        )  # fmt: skip
+    show_table(table)
+    emit(f"peak of resident memory: {result.peak_rss_bytes / 2**30:.2f} GiB, frameworks included")
 
 
 # -- eval ----------------------------------------------------------------------------------------------------------

@@ -11,6 +11,8 @@ import numpy as np
 from parity import cases as cases_module
 from parity import guards, rows
 from parity.cases import Case
+from parity.layers.diagnosis import with_layers
+from parity.layers.result import LayerResult, LayersResult
 from parity.metrics import Metrics, Pool
 from parity.rows import Decisions
 from parity.sides import Sides, Triple
@@ -22,6 +24,8 @@ from zoo.executor import is_chip
 from zoo.timing import machine
 
 SEED = 1
+# Inputs on which layers are compared: of two batch sizes. A layer has many more elements than an output.
+LAYER_CASES = 2
 Progress = Callable[[str], None]
 
 
@@ -64,9 +68,10 @@ class ParityResult:
         outputs: One entry for each output.
         guards: The guards that did not hold.
         layers: Layer results, where they were asked for.
-        first_divergence: First layer that diverges, where layers were looked at.
+        first_divergence: Handle of the first layer that is wrong by its own doing.
         diagnosis: What to make of it, in words.
         machine: Where it was measured.
+        peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
     """
 
     executor: str
@@ -78,11 +83,12 @@ class ParityResult:
     truth: str
     outputs: list[OutputResult]
     guards: list[guards.Finding]
-    layers: list[Any] = field(default_factory=list)
+    layers: list[LayerResult] = field(default_factory=list)
     first_divergence: str | None = None
     diagnosis: str = ""
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)
+    peak_rss_bytes: int = 0
 
     @property
     def holds(self) -> bool:
@@ -116,6 +122,7 @@ def check(
     cases: int = 0,
     seed: int = SEED,
     limits: Limits | None = None,
+    layers: bool = False,
     save: bool = True,
     progress: Progress = lambda stage: None,
 ) -> ParityResult:
@@ -128,6 +135,7 @@ def check(
         cases: Ordinary inputs; the least number that makes a verdict where it is 0.
         seed: Seed of the inputs.
         limits: Thresholds; the default is that of the precision.
+        layers: Whether to compare every layer as well; what is too large for memory is then run layer by layer only.
         save: Whether to write ``parity.json`` (``parity-EXECUTOR.json`` beside ONNX Runtime).
         progress: Hears the name of each step.
 
@@ -136,11 +144,13 @@ def check(
     """
     precision = "fp16_cube" if is_chip(on) else "fp32"
     limits = limits or LIMITS[precision]
-    with Sides(artifact, on, original, precision, seed, progress) as sides:
+    with Sides(artifact, on, original, precision, seed, progress, by_layers=layers) as sides:
         tallies, findings, ran, probed = _run_all(sides, cases, seed, progress)
+        found = _by_layer(sides, progress) if layers else None
         notes = list(sides.notes)
     outputs = [_worst(name, runs, limits) for name, runs in _by_output(tallies).items()]
     result = _verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, notes)
+    result = with_layers(result, found) if found is not None else result
     if save:
         artifact.add_result("parity" if on == "onnxruntime" else f"parity-{on.lower()}", result)
     return result
@@ -286,6 +296,17 @@ def _unique(findings: Sequence[guards.Finding]) -> list[guards.Finding]:
     for finding in findings:
         kept.setdefault((finding.output, finding.guard), finding)  # the first case is enough
     return list(kept.values())
+
+
+def _by_layer(sides: Sides, progress: Progress) -> LayersResult:
+    """Compare the layers; where nothing else was run, they have been compared already."""
+    assert sides.layers is not None
+    agree = None
+    if sides.layers.inputs == 0:
+        for index in range(LAYER_CASES):
+            progress(f"layers, input {index + 1}")
+            agree = sides.compare_layers(sides.ordinary(index)) and agree is not False
+    return sides.layers.result(agree)
 
 
 # -- judging ------------------------------------------------------------------------------------------------------

@@ -46,9 +46,26 @@ class Pool:
     def add(self, reference: np.ndarray, candidate: np.ndarray, *, ulps: bool = False) -> None:
         """Take in one case."""
         r, c = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
+        if r.size == 0:
+            return
+        with np.errstate(invalid="ignore", over="ignore"):
+            error = c - r
+        square_error, square_reference = float(np.dot(error, error)), float(np.dot(r, r))
+        if not math.isfinite(square_error + square_reference):
+            self._add_unbounded(reference, r, c, ulps=ulps)
+            return
+        self.square_error += square_error
+        self.square_reference += square_reference
+        self.square_candidate += float(np.dot(c, c))
+        self.product += float(np.dot(r, c))
+        self._largest(error, r)
+        if ulps and reference.dtype.kind == "f":
+            self._ulps.append(_ulp_distance(reference.ravel(), error))
+
+    def _add_unbounded(self, reference: np.ndarray, r: np.ndarray, c: np.ndarray, *, ulps: bool) -> None:
+        """Take in a case that has infinities or NaN, or squares beyond float64."""
         finite = np.isfinite(r)
-        if not finite.all():
-            r, c = r[finite], c[finite]
+        r, c = r[finite], c[finite]
         if r.size == 0:
             return
         # A candidate that is not finite where the reference is must not vanish: it is as wrong as can be.
@@ -59,11 +76,14 @@ class Pool:
         self.square_reference += float(np.dot(r, r))
         self.square_candidate += float(np.dot(safe, safe))
         self.product += float(np.dot(r, safe))
-        self.max_error = max(self.max_error, float(np.abs(error).max()))
-        self.max_reference = max(self.max_reference, float(np.abs(r).max()))
-        self.elements += r.size
+        self._largest(error, r)
         if ulps and reference.dtype.kind == "f":
             self._ulps.append(_ulp_distance(reference.ravel()[finite], error))
+
+    def _largest(self, error: np.ndarray, reference: np.ndarray) -> None:
+        self.max_error = max(self.max_error, float(error.max()), -float(error.min()))
+        self.max_reference = max(self.max_reference, float(reference.max()), -float(reference.min()))
+        self.elements += reference.size
 
     @property
     def error_norm(self) -> float:

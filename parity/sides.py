@@ -13,6 +13,8 @@ import numpy as np
 from parity import cases as cases_module
 from parity import guards, rows, weights
 from parity.cases import Case
+from parity.layers.run import LayerRun
+from parity.tolerance import LIMITS
 from porters import golden
 from porters.porter import Original, Precision, PrecisionUnavailableError
 from porters.source import SourceOptions, open_source
@@ -24,6 +26,8 @@ from zoo.inputs import Feed, InputSpec, moved
 Arrays = dict[str, np.ndarray]
 # How often the truth is run again on inputs moved by one ULP, where integers came out different.
 FLIP_TRIES = 3
+# The run of a port whose layers are run one by one.
+BY_LAYERS = "layer by layer"
 
 
 @dataclass(frozen=True)
@@ -63,6 +67,8 @@ class Sides:
         precision: str,
         seed: int,
         progress: Callable[[str], None],
+        *,
+        by_layers: bool = False,
     ) -> None:
         self.artifact = artifact
         self.notes: list[str] = []
@@ -74,15 +80,44 @@ class Sides:
         self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
         progress("build the original")
-        self._original = original or self._rebuild()
+        self._original = original or self._rebuild(by_layers)
         self._stack = ExitStack()
+        self._sessions: dict[str, Session] = {}
+        self._first: tuple[Feed, dict[str, Arrays]] | None = None
+        self.layers: LayerRun | None = None
+        if by_layers:
+            progress("find the layers")
+            self.layers = self._layered(on)
+        if self._original is not None and not self._original.runs:
+            self.notes.append("the weights stay on disk: original and port were run layer by layer")
+            return
         progress("load the port")
-        self._sessions: dict[str, Session] = {
-            "optimised": self._load(on, optimize=True),
-        }
+        self._sessions["optimised"] = self._load(on, optimize=True)
         if on != "openvino":  # it cannot be run unoptimised
             self._sessions["unoptimised"] = self._load(on, optimize=False)
-        self._first: tuple[Feed, dict[str, Arrays]] | None = None
+
+    def _layered(self, on: str) -> LayerRun:
+        """Set the port beside the original's own graph.
+
+        Raises:
+            UserError: If the original is not at hand, or the executor cannot run one layer alone.
+        """
+        if on != "onnxruntime" or self._original is None:
+            raise UserError(
+                "layers can be compared on onnxruntime and with the original at hand",
+                place=str(self.artifact.path),
+                got=f"--on {on}" if on != "onnxruntime" else "only what was recorded with the port",
+            )
+        from zoo.executors import onnxruntime
+
+        try:
+            return LayerRun(
+                self.artifact, self._original, LIMITS["fp32"], lambda model: onnxruntime.load(model, optimize=False)
+            )
+        except PrecisionUnavailableError as error:
+            raise UserError(
+                "the original cannot be run layer by layer", place=str(self.artifact.path), got=str(error)
+            ) from error
 
     def _load(self, on: str, *, optimize: bool) -> Session:
         return self._stack.enter_context(load(self.artifact.path / MODEL, on, optimize=optimize))
@@ -97,9 +132,9 @@ class Sides:
 
     # -- the original ----------------------------------------------------------------------------------------------
 
-    def _rebuild(self) -> Original | None:
+    def _rebuild(self, on_disk: bool) -> Original | None:
         """Build the original from the card's source; where that cannot be, use what was recorded with the port."""
-        original, why = rebuild(self.artifact)
+        original, why = rebuild(self.artifact, on_disk=on_disk)
         if original is not None:
             return original
         self._recorded = golden.read(self.artifact.golden())
@@ -138,6 +173,8 @@ class Sides:
 
     def run(self, case: Case) -> Triple:
         """Run every side on one case."""
+        if self._original is not None and not self._original.runs:
+            return self._run_by_layers(case)
         ports = {name: session.run(case.feed) for name, session in self._sessions.items()}
         if self._first is None:
             self._first = (case.feed, ports)
@@ -151,6 +188,26 @@ class Sides:
         truth = self._truth(case, own)
         flips = self._flips(case, own, truth, ports)
         return Triple(own, truth, ports, flips, batch, self._moved(case, truth, ports))
+
+    def _run_by_layers(self, case: Case) -> Triple:
+        assert self.layers is not None
+        made = self.layers.run(case.feed)
+        missing = [value["name"] for value in self.artifact.card()["outputs"] if value["name"] not in made.port]
+        if missing:
+            raise UserError(
+                "an output has no counterpart in the original's graph, so that it cannot be checked layer by layer",
+                place=str(self.artifact.path),
+                got=", ".join(missing),
+            )
+        batch = next((array.shape[0] for array in case.feed.values() if array.ndim), None)
+        return Triple(made.own, made.truth, {BY_LAYERS: made.port}, batch=batch)
+
+    def compare_layers(self, case: Case) -> bool | None:
+        """Add a case to what is said of the layers; return whether they make the outputs that the whole port makes."""
+        assert self.layers is not None
+        made = self.layers.run(case.feed)
+        whole = self._sessions["unoptimised"].run(case.feed)
+        return all(_same(array, whole[name]) for name, array in made.port.items())
 
     def _run_own(self, case: Case) -> Arrays:
         assert self._original is not None
@@ -230,8 +287,13 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
     return bool(np.allclose(a, b, rtol=1e-3, atol=1e-4 * scale, equal_nan=True))
 
 
-def rebuild(artifact: Artifact) -> tuple[Original | None, str]:
-    """Build the original from the card; the second part says why where it cannot be built."""
+def rebuild(artifact: Artifact, *, on_disk: bool = False) -> tuple[Original | None, str]:
+    """Build the original from the card; the second part says why where it cannot be built.
+
+    Args:
+        artifact: The port.
+        on_disk: Whether weights that are too many for memory may stay on disk.
+    """
     source: Mapping[str, Any] = artifact.card()["source"]
     reference, checkpoint = source.get("reference") or "", source.get("checkpoint") or {}
     if not reference:
@@ -243,8 +305,9 @@ def rebuild(artifact: Artifact) -> tuple[Original | None, str]:
     given = (
         specs if reference.partition(":")[0] in ("python", "torchscript", "torchvision", "timm", "transformers") else []
     )
+    seed = int(checkpoint.get("seed", 0))
     try:
-        original = open_source(reference, SourceOptions(given, None, int(checkpoint.get("seed", 0))))
+        original = open_source(reference, SourceOptions(given, None, seed, on_disk=on_disk))
     except UserError as error:
         return None, str(error).splitlines()[0]
     return original, _drift(source, original)

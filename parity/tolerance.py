@@ -30,6 +30,7 @@ class Limits:
         ratio: Most that the pooled ratio may be.
         max_abs: Most that the ratio of largest differences may be.
         probe: Most that the ratio over the probes may be.
+        layer: Most that the ratio of one layer on the original's inputs may be.
         signal: Least that the input-dependent part of the output must be, in units of the noise.
         width: Most that the noise may be, relative to the output.
         needs_power: Whether an output without power fails. The float32 check must decide whether it is the same
@@ -40,6 +41,7 @@ class Limits:
     ratio: float = 3.0
     max_abs: float = 6.0
     probe: float = 6.0
+    layer: float = 3.0
     signal: float = 1000.0
     width: float = 1e-2
     needs_power: bool = True

@@ -13,6 +13,7 @@ from porters.porter import Original
 from zoo.artifact import WEIGHTS, Artifact
 from zoo.derived import DERIVED, LAYOUT, evaluate, load_recipe, relaid
 from zoo.graph import PARAMETER, parameters
+from zoo.store import read_tensor
 
 
 def compare(artifact: Artifact, original: Original) -> list[Finding]:
@@ -27,7 +28,7 @@ def compare(artifact: Artifact, original: Original) -> list[Finding]:
         tensor = value.const_value
         if tensor is not None:
             upstream = tensor.metadata_props.get(PARAMETER, name)
-            faults[upstream] = _fault(tensor.numpy(), _expected(tensor, upstream, theirs))
+            faults[upstream] = _fault(read_tensor(tensor), _expected(tensor, upstream, theirs))
     for name, array in _beside(artifact, graph).items():
         faults[name] = _fault(array, theirs.get(name))
     return [Finding("", "weights", "", f"{name}: {fault}") for name, fault in faults.items() if fault]

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation, UnsupportedOpsError
-from porters.pytorch.capture import capture
+from porters.pytorch.capture import capture, input_names
 from porters.pytorch.guards import least
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.walker import Walker
@@ -32,7 +32,7 @@ class PyTorchPorter:
         started = time.perf_counter()
         program, notes = capture(original, dynamic or {})
         exported = time.perf_counter()
-        names = _input_names(program, original)
+        names = input_names(program, original)
         specs = _ported_signature(program, original.inputs, names, notes)
         try:
             model = _walk(original, program, specs, names)
@@ -45,21 +45,6 @@ class PyTorchPorter:
 
 
 PORTER = PyTorchPorter()
-
-
-def _input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
-    """Return the signature's name of each placeholder that stands for one of its inputs."""
-    from torch.utils import _pytree as pytree
-
-    if original.capturable is not None:
-        return dict(zip(program.graph_signature.user_inputs, [spec.name for spec in original.inputs], strict=True))
-    if original.call is None:
-        return {spec.name: spec.name for spec in original.inputs}
-    _, given = pytree.tree_unflatten(list(program.graph_signature.user_inputs), program.call_spec.in_spec)
-    placeholders = dict(pytree.tree_flatten_with_path(given)[0])
-    wanted = dict(pytree.tree_flatten_with_path(dict(original.call))[0])
-    names = {spec.name for spec in original.inputs}
-    return {placeholders[path]: leaf for path, leaf in wanted.items() if leaf in names}
 
 
 def _ported_signature(
@@ -101,11 +86,9 @@ def _ported_size(want: int | str, have: Any) -> int | str:
     return want if known is None else int(known)
 
 
-def _walk(
-    original: TorchOriginal, program: Any, specs: Sequence[InputSpec], input_names: Mapping[str, str]
-) -> ir.Model:
+def _walk(original: TorchOriginal, program: Any, specs: Sequence[InputSpec], given: Mapping[str, str]) -> ir.Model:
     g = GraphBuilder(original.name)
-    walker = Walker(g, input_names, original.on_disk)
+    walker = Walker(g, given, original.on_disk)
     names = {(spec.name, axis): dim for spec in specs for axis, dim in enumerate(spec.shape) if isinstance(dim, str)}
     # Interface names come first: a weight or node that is called the same takes another name, an output never does.
     reserved = {name: g.unique(name) for name in original.outputs if name not in {spec.name for spec in specs}}
@@ -122,8 +105,9 @@ def _named(g: GraphBuilder, walker: Walker, name: str, value: ir.Value, reserved
     """Give an output its name; what is an input, a weight or an output already goes through an Identity."""
     taken = value.producer() is None or value.metadata_props.get("zooport.output")
     if taken:
-        sizes = walker.symbols.sizes_of(value)
+        sizes, marks = walker.symbols.sizes_of(value), dict(value.metadata_props)
         value = g.op("Identity", value, dtype=value.dtype, name=name)
+        value.metadata_props.update(marks)
         walker.symbols.remember(value, sizes)
     value.name = name if reserved or value.name == name else g.unique(name)
     value.metadata_props["zooport.output"] = "1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -62,6 +62,53 @@ class Original(Protocol):
 
     def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the original's weights under their upstream names."""
+        ...
+
+    def steps(self) -> Steps:
+        """Return the original's own graph, to be run operator by operator.
+
+        Raises:
+            PrecisionUnavailableError: If it cannot be run so.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Step:
+    """One result of one operator of the original.
+
+    Attributes:
+        handle: Its name; ``zoo.graph.HANDLE`` holds it on the port's value.
+        own: What the original makes of it in its own precision.
+        truth: What it is in float64 from the inputs on.
+    """
+
+    handle: str
+    own: np.ndarray
+    truth: np.ndarray
+
+
+class Steps(Protocol):
+    """The original's own graph, run operator by operator in two precisions side by side, holding what is still read."""
+
+    def handles(self) -> Sequence[str]:
+        """Return the handles of every result in the order in which they are computed."""
+        ...
+
+    def walk(self, feed: Feed, wanted: Collection[str]) -> Iterator[Step]:
+        """Run on ``feed`` and yield the results in ``wanted`` as they come.
+
+        Raises:
+            PrecisionUnavailableError: If an operator cannot be run in float64.
+        """
+        ...
+
+    def single(self, handles: Sequence[str], known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Return results in float64, computed from ``known`` results and the inputs of the walk that is going on.
+
+        Raises:
+            PrecisionUnavailableError: If an operator cannot be run in float64.
+        """
         ...
 
 

@@ -19,6 +19,9 @@ INLINE_BYTES = 1024
 # Key in a tensor's metadata_props that tells a weight of the model from a constant; holds its upstream name, which
 # differs from the tensor's own where an input or output of the graph has that name already.
 PARAMETER = "zooport.parameter"
+# Key in a value's metadata_props: which result of the source's own graph it is, by which layers are matched. It is the
+# name of the source node, with ``#1`` behind it for the second of its results.
+HANDLE = "zooport.value"
 
 # Results that do not have the dtype of their first input.
 _RESULT_DTYPES: Mapping[str, ir.DataType] = {

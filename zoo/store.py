@@ -122,6 +122,17 @@ def _external(value: ir.Value, span: tuple[int, int], directory: Path) -> ir.Ext
     )
 
 
+def read_tensor(tensor: ir.TensorProtocol) -> np.ndarray:
+    """Return a tensor's elements; those of a file are read, not mapped: mapped pages would stay counted as memory."""
+    import onnx_ir as ir
+
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor.numpy()
+    dtype, shape = tensor.dtype.numpy(), tensor.shape.numpy()
+    count = int(np.prod(shape, dtype=np.int64))
+    return np.fromfile(tensor.path, dtype=dtype, count=count, offset=tensor.offset or 0).reshape(shape)
+
+
 def _initializers(model: ir.Model) -> dict[str, ir.Value]:
     values = dict(model.graph.initializers)
     for graph in model.graph.subgraphs():

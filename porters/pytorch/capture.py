@@ -42,6 +42,21 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
         return program, [*notes, f"without {', '.join(original.optional)}: the model branches on values of theirs"]
 
 
+def input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
+    """Return the signature's name of each placeholder of a program that stands for one of its inputs."""
+    from torch.utils import _pytree as pytree
+
+    if original.capturable is not None:
+        return dict(zip(program.graph_signature.user_inputs, [spec.name for spec in original.inputs], strict=True))
+    if original.call is None:
+        return {spec.name: spec.name for spec in original.inputs}
+    _, given = pytree.tree_unflatten(list(program.graph_signature.user_inputs), program.call_spec.in_spec)
+    placeholders = dict(pytree.tree_flatten_with_path(given)[0])
+    wanted = dict(pytree.tree_flatten_with_path(dict(original.call))[0])
+    names = {spec.name for spec in original.inputs}
+    return {placeholders[path]: leaf for path, leaf in wanted.items() if leaf in names}
+
+
 def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     import torch
 

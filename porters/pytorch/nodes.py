@@ -7,6 +7,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import torch
 
+# Operators that say something to torch and nothing to a graph.
+SILENT = frozenset(
+    {
+        "aten._assert_tensor_metadata.default",
+        "aten._assert_async.msg",
+        "aten._assert_scalar.default",
+        "aten.sym_constrain_range.default",
+        "aten.sym_constrain_range_for_size.default",
+        "aten._assert_async.default",
+        # Raises where a factorization failed; a graph cannot, its results are infinite or NaN there.
+        "aten._linalg_check_errors.default",
+    }
+)
+
 
 def is_node(item: Any) -> bool:
     """Say whether ``item`` is a node of the exported graph."""

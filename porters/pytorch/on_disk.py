@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -55,6 +55,26 @@ class OnDisk:
     tensors: Mapping[str, ir.TensorProtocol]
     buffers: Mapping[str, torch.Tensor] = field(default_factory=dict)
     absent: bool = False
+
+    def parameters(self) -> Mapping[str, np.ndarray]:
+        """Return the weights by name, each read when it is asked for."""
+        return _Read(self.tensors)
+
+
+class _Read(Mapping[str, np.ndarray]):
+    """Tensors as arrays, none of them held."""
+
+    def __init__(self, tensors: Mapping[str, ir.TensorProtocol]) -> None:
+        self._tensors = tensors
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self._tensors[name].numpy()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
 
 
 def without_memory() -> AbstractContextManager[Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from porters.pytorch.on_disk import OnDisk
+    from porters.pytorch.steps import TorchSteps
 
 
 # Models with more bytes of weights than this run in float64 without a copy that would take twice as much again.
@@ -79,9 +80,17 @@ class TorchOriginal:
         """Return ``forward``'s keyword arguments with what ``tensors`` holds for each input; see the class."""
         return arguments(self.call, tensors)
 
-    def parameters(self) -> dict[str, np.ndarray]:
+    def parameters(self) -> Mapping[str, np.ndarray]:
         """Return the state dict; tied weights stand under each of their names."""
+        if self.on_disk is not None:
+            return self.on_disk.parameters()
         return {name: to_numpy(tensor) for name, tensor in self.model.state_dict().items()}
+
+    def steps(self) -> TorchSteps:
+        """Return the exported graph, to be run operator by operator; see the protocol."""
+        from porters.pytorch.steps import TorchSteps
+
+        return TorchSteps(self)
 
     def _run_double(self, tensors: dict[str, Any]) -> Any:
         import torch

@@ -17,6 +17,7 @@ from porters.pytorch.complex_numbers import ComplexValue
 from porters.pytorch.control_flow import ControlFlow
 from porters.pytorch.folding import Parameter, fold
 from porters.pytorch.nodes import (
+    SILENT,
     attribute,
     flatten,
     is_node,
@@ -30,24 +31,10 @@ from porters.pytorch.refusals import refuse
 from porters.pytorch.registry import Context, Dim
 from porters.pytorch.symbols import Symbols
 from zoo.errors import UserError
-from zoo.graph import GraphBuilder, Provenance
+from zoo.graph import HANDLE, GraphBuilder, Provenance
 
 if TYPE_CHECKING:
     import torch
-
-# Operators that say something to torch and nothing to a graph.
-_SILENT = frozenset(
-    {
-        "aten._assert_tensor_metadata.default",
-        "aten._assert_async.msg",
-        "aten._assert_scalar.default",
-        "aten.sym_constrain_range.default",
-        "aten.sym_constrain_range_for_size.default",
-        "aten._assert_async.default",
-        # Raises where a factorization failed; a graph cannot, its results are infinite or NaN there.
-        "aten._linalg_check_errors.default",
-    }
-)
 
 
 class Walker:
@@ -76,6 +63,7 @@ class Walker:
         # The operator being decomposed: everything it becomes is attributed to it.
         self._within: Provenance | None = None
         self._regions: dict[torch.fx.Node, Sequence[Any]] = {}
+        self._graph: torch.fx.Graph | None = None
         self._autocast: torch.dtype | None = None
 
     # -- the program ----------------------------------------------------------------------------------------------
@@ -92,6 +80,7 @@ class Walker:
         Raises:
             UnsupportedOpsError: With every operator that has no translator.
         """
+        self._graph = exported.graph
         self._placeholders(exported, axis_names)
         outputs: list[Any] = []
         for node in exported.graph.nodes:
@@ -153,7 +142,7 @@ class Walker:
             self.env[node] = attribute(node)
             return
         target = target_name(node.target)
-        if target in _SILENT:
+        if target in SILENT:
             return
         if node.target is operator.getitem:
             self._getitem(node)
@@ -168,12 +157,23 @@ class Walker:
                 self.env[node] = known
                 return
         self.env[node] = self.recompute(node)
+        self._mark(node)
         self._bind_symbols(self.env[node], fake)
         written = written_argument(node)
         if written is not None:
             self._write(written, node, target)
         elif is_view(node):
             self.aliases.viewed(node, node.args[0])
+
+    def _mark(self, node: torch.fx.Node) -> None:
+        """Note on the values of a node which of the source's results they are; where it made none, nothing."""
+        if node.graph is not self._graph:
+            return  # inside a decomposition or a region, where names are others
+        held = self.env[node]
+        for index, value in enumerate(held if isinstance(held, tuple) else (held,)):
+            if isinstance(value, ir.Value) and value.producer() is not None:
+                name = f"{node.name}#{index}" if isinstance(held, tuple) else node.name
+                value.metadata_props.setdefault(HANDLE, name)
 
     def _getitem(self, node: torch.fx.Node) -> None:
         source, index = node.args
@@ -312,6 +312,7 @@ class Walker:
             if outputs is None:
                 with self.attributed(node):
                     self.env[node] = self._control_flow.translate(node, name)
+                self._mark(node)
                 return
         except NotImplementedError as error:
             self.env[node] = self._give_up(node, f"higher_order.{name}", str(error))

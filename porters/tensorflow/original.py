@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from porters.porter import Precision, PrecisionUnavailableError
+from porters.porter import Precision, PrecisionUnavailableError, Steps
 from porters.tensorflow.precision import eagerly, policy, rebuild
 from porters.tensorflow.signature import unique
 from porters.tensorflow.trace import Traced, tensor_specs, trace, traced_function
@@ -38,6 +38,10 @@ class TensorFlowOriginal:
     def parameters(self) -> dict[str, np.ndarray]:
         """Return the variables by the names under which their contents are written."""
         return {name: variable.numpy() for name, variable in self._variables().items()}
+
+    def steps(self) -> Steps:
+        """Say that there is nothing to run operator by operator here; see the protocol."""
+        raise PrecisionUnavailableError("TensorFlow originals are not run operator by operator")
 
     def _named_variables(self) -> Iterable[tuple[str, Any]]:
         """Yield each ``tf.Variable`` with the name that its framework gives it, which need not be unique."""

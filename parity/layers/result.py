@@ -1,0 +1,73 @@
+"""What is said of one layer of a port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class LayerResult:
+    """How far a layer's result is from the original's, and which part of that is its own doing.
+
+    Distances are L2 norms relative to the original's result, pooled over the inputs. ``ratio`` and ``single`` are in
+    units of the original's own rounding, as an output's noise budget is.
+
+    Attributes:
+        source: Source operator.
+        module: Path of the module or layer.
+        line: File and line of the source.
+        node: Handle of the source's result.
+        op: The operators of the port.
+        shape: Shape of the result in the last case.
+        dtype: Its dtype.
+        inherited: What came with its inputs: its result on its own inputs against that on the original's.
+        injected: What it adds: its result on the original's inputs against the original's result.
+        amplified: How many times larger an error leaves than came in; NaN where none came in.
+        ratio: ``||P - T||`` over ``||R - T||``, everything on its own inputs from the beginning.
+        single: The same of this one layer on the original's inputs.
+        limit: The most that ``single`` may be.
+        mismatches: Elements that differ, for integers.
+        verdict: ``pass``, ``fail``, or ``not run`` where a runtime does not take it.
+        note: What a person should know.
+    """
+
+    source: str
+    module: str
+    line: str
+    node: str
+    op: str
+    shape: list[int]
+    dtype: str
+    inherited: float
+    injected: float
+    amplified: float
+    ratio: float
+    single: float
+    limit: float
+    mismatches: int
+    verdict: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class LayersResult:
+    """Every layer in order.
+
+    Attributes:
+        layers: One entry for each result that original and port have in common.
+        unmatched: Results of the original that the port does not have: fused, folded, or without effect.
+        outputs_agree: Whether the layers, run one after another, make the outputs that the whole port makes;
+            ``None`` where that was not looked at.
+        peak_rss_bytes: The process's peak of resident memory after the run, frameworks included.
+    """
+
+    layers: list[LayerResult]
+    unmatched: int
+    outputs_agree: bool | None
+    peak_rss_bytes: int
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def first_divergence(self) -> LayerResult | None:
+        """The first layer that is wrong by its own doing."""
+        return next((layer for layer in self.layers if layer.verdict == "fail"), None)

@@ -1,0 +1,187 @@
+"""Runs original, truth and port side by side, layer by layer, holding no more than what is still read."""
+
+from __future__ import annotations
+
+import resource
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from parity.layers.cut import Layer, as_model, cut, is_constant
+from parity.layers.result import LayersResult
+from parity.layers.tally import Tally, relative, same_kind
+from parity.tolerance import Limits
+from porters.porter import Original, Step
+from zoo.artifact import Artifact
+from zoo.errors import UserError
+from zoo.executor import Session
+from zoo.graph import HANDLE
+from zoo.inputs import Feed
+from zoo.store import read_tensor
+
+Arrays = dict[str, np.ndarray]
+Progress = Callable[[int, int], None]
+
+
+@dataclass
+class _Held:
+    """What is held while one input goes through, by value of the port's graph: what layers still to come read."""
+
+    port: dict[ir.Value, np.ndarray] = field(default_factory=dict)
+    own: dict[ir.Value, np.ndarray] = field(default_factory=dict)
+    truth: dict[ir.Value, np.ndarray] = field(default_factory=dict)
+    readers: dict[ir.Value, int] = field(default_factory=dict)
+    done: set[int] = field(default_factory=set)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs for one input by name: of the original, of the truth, and of the port as its layers make them."""
+
+    own: Arrays
+    truth: Arrays
+    port: Arrays
+
+
+class LayerRun:
+    """A port beside its original's own graph; every :meth:`run` adds an input to what :meth:`result` says.
+
+    A layer runs twice: on what the port's layers before it made, and on what the original has there. Large weights are
+    read for one call and given up, so that a port may be larger than memory.
+    """
+
+    def __init__(
+        self, artifact: Artifact, original: Original, limits: Limits, load: Callable[[bytes], Session]
+    ) -> None:
+        self._model = artifact.model()
+        self._limits = limits
+        self._load = load
+        self._steps = original.steps()
+        known = self._steps.handles()
+        self._layers = cut(self._model.graph, known)
+        self._sessions: dict[int, Session] = {}
+        self._tallies: dict[ir.Value, Tally] = {}
+        self._readers: dict[ir.Value, list[int]] = {}
+        self._makers: dict[str, list[int]] = {}
+        for number, layer in enumerate(self._layers):
+            for value in layer.inputs:
+                self._readers.setdefault(value, []).append(number)
+            for handle in layer.outputs.values():
+                self._makers.setdefault(handle, []).append(number)
+        # How many inputs have been run.
+        self.inputs = 0
+        self._unmatched = len(set(known) - set(self._makers))
+
+    # -- running --------------------------------------------------------------------------------------------------
+
+    def run(self, feed: Feed, progress: Progress = lambda done, total: None) -> Outputs:
+        """Run one input through all layers and return the outputs that the original's graph has as well.
+
+        Raises:
+            PrecisionUnavailableError: If an operator of the original cannot be run in float64.
+        """
+        self.inputs += 1
+        held = _Held(readers={value: len(numbers) for value, numbers in self._readers.items()})
+        outputs = Outputs({}, {}, {})
+        for value in self._model.graph.inputs:
+            held.port[value] = held.own[value] = feed[str(value.name)]
+        for step in self._steps.walk(feed, set(self._makers)):
+            ready = self._arrived(held, step)
+            while ready:
+                number = ready.pop()
+                if number in held.done or not self._is_ready(held, number):
+                    continue
+                held.done.add(number)
+                layer = self._layers[number]
+                self._run_layer(held, number)
+                self._release(held, layer, outputs)
+                ready += [reader for value in layer.outputs for reader in self._readers.get(value, ())]
+                progress(len(held.done), len(self._layers))
+        return outputs
+
+    def _arrived(self, held: _Held, step: Step) -> list[int]:
+        """Hold what the original computed for every value of the port that is this result; return their layers."""
+        numbers = self._makers[step.handle]
+        for number in numbers:
+            for value, handle in self._layers[number].outputs.items():
+                if handle == step.handle:
+                    held.own[value], held.truth[value] = step.own, step.truth
+        return list(numbers)
+
+    def _is_ready(self, held: _Held, number: int) -> bool:
+        layer = self._layers[number]
+        return all(value in held.truth for value in layer.outputs) and all(value in held.port for value in layer.inputs)
+
+    def _run_layer(self, held: _Held, number: int) -> None:
+        layer = self._layers[number]
+        pairs = [(held.port[value], held.own[value]) for value in layer.inputs]
+        port, single, truths, refused = self._computed(held, number, fits=same_kind(pairs))
+        entered = max((relative(*pair) for pair in pairs), default=0.0) if same_kind(pairs) else float("inf")
+        for value, handle in layer.outputs.items():
+            own = held.own[value]
+            tally = self._tallies.setdefault(value, Tally(own.dtype, list(own.shape)))
+            tally.shape, tally.refused, tally.entered = list(own.shape), refused, max(tally.entered, entered)
+            held.port[value] = port[str(value.name)] if port else own
+            alone = single[str(value.name)] if single else None
+            tally.add(own, held.truth[value], held.port[value], alone, truths.get(handle))
+
+    def _computed(self, held: _Held, number: int, *, fits: bool) -> tuple[Arrays, Arrays, Arrays, str]:
+        """Return a layer's results on its own inputs, on the original's, the truth of these, and why there are none."""
+        layer = self._layers[number]
+        try:
+            port = self._call(number, held.port)
+            if not fits:
+                return port, {}, {}, ""
+            single = self._call(number, held.own)
+        except UserError as error:
+            return {}, {}, {}, f"the runtime does not take this layer alone: {error.got or error.fact}"
+        known = {
+            value.metadata_props[HANDLE]: held.own[value] for value in layer.inputs if value.producer() is not None
+        }
+        return port, single, self._steps.single(list(layer.outputs.values()), known), ""
+
+    def _call(self, number: int, values: dict[ir.Value, np.ndarray]) -> Arrays:
+        layer = self._layers[number]
+        session = self._sessions.get(number)
+        if session is None:
+            opsets, version = self._model.graph.opset_imports, self._model.ir_version
+            proto = as_model(layer, opsets, version)
+            session = self._sessions[number] = self._load(proto.SerializeToString())
+        feed = {str(value.name): values[value] for value in layer.inputs}
+        feed |= {str(value.name): _read(value) for value in layer.weights if not is_constant(value)}
+        return session.run(feed)
+
+    def _release(self, held: _Held, layer: Layer, outputs: Outputs) -> None:
+        """Take the graph's outputs out of what a layer made, and forget what no layer to come reads."""
+        for value in layer.outputs:
+            if value.is_graph_output():
+                name = str(value.name)
+                outputs.own[name], outputs.truth[name] = held.own[value], held.truth[value]
+                outputs.port[name] = held.port[value]
+            del held.truth[value]
+        for value in layer.inputs:
+            held.readers[value] -= 1
+        for value in (*layer.inputs, *layer.outputs):
+            if not held.readers.get(value) and value.producer() is not None:
+                held.port.pop(value, None)
+                held.own.pop(value, None)
+
+    # -- judging --------------------------------------------------------------------------------------------------
+
+    def result(self, outputs_agree: bool | None = None) -> LayersResult:
+        """Return what is to be said of every layer, in the port's order."""
+        layers = [
+            self._tallies[value].judge(layer, value, self._limits)
+            for layer in self._layers
+            for value in layer.outputs
+            if value in self._tallies
+        ]
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return LayersResult(layers, self._unmatched, outputs_agree, peak)
+
+
+def _read(weight: ir.Value) -> np.ndarray:
+    assert weight.const_value is not None
+    return read_tensor(weight.const_value)

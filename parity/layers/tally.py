@@ -1,0 +1,125 @@
+"""Collects what one layer's result is over several inputs, and judges it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from parity.layers.cut import Layer
+from parity.layers.result import LayerResult
+from parity.metrics import Pool
+from parity.tolerance import Limits, budget
+
+
+@dataclass
+class Tally:
+    """What is collected of one layer's result over the inputs.
+
+    Attributes:
+        total: Port against truth, everything on its own inputs from the beginning.
+        noise: Original against truth, likewise.
+        single: The port's layer on the original's inputs, against the truth of this layer on them.
+        single_noise: The original against that truth.
+        injected: The port's layer on the original's inputs, against the original's result.
+        inherited: The port's layer on its own inputs, against itself on the original's.
+        entered: Largest relative error among the layer's inputs.
+        mismatches: Elements of an integer result that differ on the same inputs.
+        faults: What is wrong in a way that no distance says.
+        refused: Why the runtime did not run the layer.
+    """
+
+    dtype: np.dtype[np.generic]
+    shape: list[int]
+    total: Pool = field(default_factory=Pool)
+    noise: Pool = field(default_factory=Pool)
+    single: Pool = field(default_factory=Pool)
+    single_noise: Pool = field(default_factory=Pool)
+    injected: Pool = field(default_factory=Pool)
+    inherited: Pool = field(default_factory=Pool)
+    entered: float = 0.0
+    mismatches: int = 0
+    faults: list[str] = field(default_factory=list)
+    refused: str = ""
+
+    def add(
+        self,
+        own: np.ndarray,
+        truth: np.ndarray,
+        port: np.ndarray,
+        single: np.ndarray | None,
+        single_truth: np.ndarray | None,
+    ) -> None:
+        """Take in one input; ``single`` and its truth are ``None`` where the layer got other shapes than upstream's."""
+        if port.shape != own.shape or port.dtype != own.dtype:
+            self.faults.append(f"expected {own.dtype}{list(own.shape)}, got {port.dtype}{list(port.shape)}")
+            return
+        if not is_float(own):
+            alone = port if single is None else single
+            open_ = single_truth.astype(own.dtype) != own if single_truth is not None else np.zeros(own.shape, bool)
+            self.mismatches += int(((alone != own) & ~open_).sum())
+            return
+        self.total.add(truth, port)
+        self.noise.add(truth, own)
+        if single is not None and single_truth is not None:
+            self.single.add(single_truth, single)
+            self.single_noise.add(single_truth, own)
+            self.injected.add(own, single)
+            self.inherited.add(single, port)
+            if int((np.isnan(single) != np.isnan(own)).sum()):
+                self.faults.append("NaN where the original has none, or the other way round")
+
+    def judge(self, layer: Layer, value: ir.Value, limits: Limits) -> LayerResult:
+        """Return what is to be said of the layer's result ``value``."""
+        whole = budget(self.total, self.noise, self.dtype, limits)
+        alone = budget(self.single, self.single_noise, self.dtype, limits)
+        faults = list(self.faults)
+        if self.mismatches:
+            faults.append(f"{self.mismatches} elements differ")
+        holds = not faults and alone.ratio <= limits.layer
+        scale = self.injected.reference_norm
+        inherited = _over(self.inherited.error_norm, scale)
+        first = layer.nodes[-1].metadata_props
+        return LayerResult(
+            source=first.get("zooport.source_op", ""),
+            module=first.get("zooport.module", ""),
+            line=first.get("zooport.line", ""),
+            node=layer.outputs[value],
+            op=" ".join(dict.fromkeys(node.op_type for node in layer.nodes)),
+            shape=self.shape,
+            dtype=str(self.dtype),
+            inherited=inherited,
+            injected=_over(self.injected.error_norm, scale),
+            amplified=inherited / self.entered if self.entered else float("nan"),
+            ratio=whole.ratio,
+            single=alone.ratio,
+            limit=limits.layer,
+            mismatches=self.mismatches,
+            verdict="not run" if self.refused else "pass" if holds else "fail",
+            note="; ".join(dict.fromkeys([*faults, self.refused] if self.refused else faults)),
+        )
+
+
+def is_float(array: np.ndarray) -> bool:
+    """Say whether an array holds floats, of whatever width."""
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
+def same_kind(arrays: Sequence[tuple[np.ndarray, np.ndarray]]) -> bool:
+    """Say whether each pair has one shape and one dtype."""
+    return all(a.shape == b.shape and a.dtype == b.dtype for a, b in arrays)
+
+
+def relative(port: np.ndarray, own: np.ndarray) -> float:
+    """Return ``||port - own|| / ||own||`` of floats; 0 for anything else."""
+    if not is_float(own):
+        return 0.0
+    pool = Pool()
+    pool.add(own, port)
+    return _over(pool.error_norm, pool.reference_norm)
+
+
+def _over(error: float, scale: float) -> float:
+    return error / scale if scale else 0.0 if not error else float("inf")

@@ -1,0 +1,116 @@
+"""Layer by layer: sound ports hold in every layer, a fault is found where it is, and what follows only inherits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from parity import check
+from porters.porting import port_to
+from porters.pytorch import on_disk
+from porters.pytorch.sources import open_live, seeded
+from porters.source import SourceOptions
+from tests.parity.test_harness import change_epsilon, drop_residual, shift_padding, tanh_gelu
+from tests.porters.pytorch.test_on_disk import checkpoint
+from zoo.artifact import open_artifact
+from zoo.errors import UserError
+from zoo.inputs import InputSpec
+
+
+def compared(artifact, original=None):
+    return check(artifact, original=original, layers=True, cases=1, save=False)
+
+
+@pytest.mark.parametrize("name", ["conv", "transformer"])
+def test_every_layer_of_a_sound_port_holds(name, request):
+    ported = request.getfixturevalue(name)
+    result = compared(ported.artifact, ported.original)
+    assert result.holds, result.diagnosis
+    assert result.first_divergence is None
+    assert len(result.layers) >= 6
+    for layer in result.layers:
+        assert layer.verdict == "pass"
+        assert layer.single <= layer.limit == 3
+        assert layer.source.startswith(("aten.", "python."))
+        assert layer.injected < 1e-5
+    assert not any("with care" in note for note in result.notes), "looking changes nothing"
+
+
+FAULTS = [(change_epsilon, "norm"), (tanh_gelu, ""), (drop_residual, ""), (shift_padding, "stem")]
+
+
+@pytest.mark.parametrize(("fault", "module"), FAULTS, ids=lambda item: getattr(item, "__name__", None))
+def test_a_fault_is_found_in_its_layer_and_only_there(conv, tmp_path, fault, module):
+    result = compared(conv.copy(tmp_path / "faulty", fault), conv.original)
+    assert not result.holds
+    wrong = [layer for layer in result.layers if layer.verdict == "fail"]
+    assert [layer.node for layer in wrong] == [result.first_divergence]
+    assert wrong[0].module == module
+    assert wrong[0].node in result.diagnosis
+    later = result.layers[result.layers.index(wrong[0]) + 1 :]
+    assert later[-1].inherited > 100 * later[-1].injected, "what follows passes it on"
+    assert later[-1].ratio > 100
+
+
+class Writes(torch.nn.Module):
+    """In-place operators of every kind: on a whole result, through a view, on a part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3)
+        self.norm = torch.nn.BatchNorm2d(8)
+
+    def whole(self, x):
+        y = torch.relu_(self.norm(self.conv(x)))
+        return y.add_(1.0).mul_(y.mean())
+
+    def forward(self, x):
+        return self.whole(x).mean((2, 3))
+
+
+class WritesParts(Writes):
+    """Writes to a slice: its results are found by the nodes they come from."""
+
+    def forward(self, x):
+        y = self.whole(x)
+        y[:, :2] = y[:, 2:4] * 2
+        first, second = y.chunk(2, 1)
+        return (first - second).mean((2, 3))
+
+
+@pytest.mark.parametrize("kind", [Writes, WritesParts])
+def test_what_writes_in_place_is_compared_before_and_after(kind, tmp_path):
+    specs = [InputSpec("x", "float32", ("batch", 3, 12, 12), "image")]
+    original = open_live(seeded(kind, 0), SourceOptions(specs))
+    port_to(original.model, tmp_path / "a", SourceOptions(specs), record_golden=False)
+    result = compared(open_artifact(tmp_path / "a"), original)
+    assert result.holds, result.diagnosis
+    sources = {layer.source for layer in result.layers}
+    assert {"aten.relu_.default", "aten.add_.Tensor"} <= sources
+    assert all(layer.single <= 3 for layer in result.layers)
+
+
+def test_weights_too_large_for_memory_are_checked_layer_by_layer(tmp_path, monkeypatch):
+    monkeypatch.setattr(on_disk, "LARGEST_LOADED", 0)
+    port_to(f"transformers:{checkpoint(tmp_path / 'model', tied=True)}", tmp_path / "a", SourceOptions())
+    artifact = open_artifact(tmp_path / "a")
+    result = compared(artifact)
+    assert result.holds, result.diagnosis
+    assert any("layer by layer" in note for note in result.notes)
+    assert {output.run for output in result.outputs} == {"layer by layer"}
+    assert result.outputs[0].name == "logits"
+    assert 0 < result.outputs[0].budget.ratio < 3
+    weights = bytearray((tmp_path / "a" / "model.safetensors").read_bytes())
+    weights[-4:] = np.float32(3).tobytes()
+    (tmp_path / "a" / "model.safetensors").write_bytes(bytes(weights))
+    broken = compared(open_artifact(tmp_path / "a", unsealed=True))
+    assert not broken.holds
+    assert any(finding.guard == "weights" for finding in broken.guards)
+
+
+def test_layers_need_the_original_and_a_runtime_that_runs_one_alone(conv):
+    with pytest.raises(UserError, match="recorded"):
+        compared(conv.artifact)
+    with pytest.raises(UserError, match="openvino"):
+        check(conv.artifact, on="openvino", original=conv.original, layers=True, save=False)
