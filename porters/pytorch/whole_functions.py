@@ -44,13 +44,16 @@ def _torchvision() -> tuple[dict[Callable[..., Any], Callable[..., Any]], dict[s
     """
     import torch
     from torchvision.models.detection._utils import BoxCoder
-    from torchvision.models.detection.roi_heads import paste_masks_in_image
+    from torchvision.models.detection.roi_heads import heatmaps_to_keypoints, paste_masks_in_image
     from torchvision.ops.boxes import batched_nms
 
     library = torch.library.Library("zooport", "FRAGMENT")
     library.define("batched_nms(Tensor boxes, Tensor scores, Tensor idxs, float iou_threshold) -> Tensor")
     library.impl("batched_nms", batched_nms, "CPU")
     torch.library.register_fake("zooport::batched_nms", _fake_batched_nms, lib=library)
+    library.define("keypoints(Tensor maps, Tensor rois) -> (Tensor, Tensor)")
+    library.impl("keypoints", heatmaps_to_keypoints, "CPU")
+    torch.library.register_fake("zooport::keypoints", _fake_keypoints, lib=library)
     _LIBRARIES.append(library)  # A library that is collected takes its operators along.
 
     def decode(coder: BoxCoder, rel_codes: torch.Tensor, boxes: list[torch.Tensor]) -> torch.Tensor:
@@ -60,7 +63,11 @@ def _torchvision() -> tuple[dict[Callable[..., Any], Callable[..., Any]], dict[s
         decoded = coder.decode_single(codes, together)
         return decoded.reshape(decoded.shape[0], decoded.shape[1] // 4, 4)
 
-    functions = {batched_nms: torch.ops.zooport.batched_nms.default, paste_masks_in_image: paste_masks}
+    functions = {
+        batched_nms: torch.ops.zooport.batched_nms.default,
+        heatmaps_to_keypoints: torch.ops.zooport.keypoints.default,
+        paste_masks_in_image: paste_masks,
+    }
     places: dict[str, Callable[..., Any]] = {
         "torchvision.models.detection._utils.BoxCoder.decode": decode,
         "torch.nn.functional.batch_norm": _batch_norm(torch.nn.functional.batch_norm),
@@ -138,3 +145,8 @@ def _fake_batched_nms(
 
     kept = torch.library.get_ctx().new_dynamic_size()
     return boxes.new_empty(kept, dtype=torch.int64)
+
+
+def _fake_keypoints(maps: torch.Tensor, rois: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    count, kinds = maps.shape[:2]
+    return maps.new_empty(count, kinds, 3), maps.new_empty(count, kinds)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from porters.pytorch.ops.shared import static
-from porters.pytorch.registry import Context, translates
+from porters.pytorch.ops.shared import known, static
+from porters.pytorch.registry import Context, Size, translates
+from zoo.graph import GraphBuilder
 
 # torchvision's batched_nms moves the boxes of each class apart where there are at most this many coordinates on a CPU,
 # and goes through the classes one by one where there are more (torchvision/ops/boxes.py).
@@ -66,6 +67,53 @@ def batched_nms(c: Context, boxes: ir.Value, scores: ir.Value, idxs: ir.Value, i
     by_class = c.op("Where", own, c.op("Unsqueeze", scores, [0]), ruled_out, dtype=ir.DataType.FLOAT)
     kept = c.op("Gather", _suppress(c, moved, by_class, iou_threshold), c.const(2, integer), axis=1)
     return _by_score(c, kept, scores)
+
+
+@translates("zooport.keypoints")
+def keypoints(c: Context, maps: ir.Value, rois: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Region by region: each heatmap (kinds, H, W) is resized to its region's size, its peak is the keypoint."""
+    count, kinds = c.sizes_of(maps)[:2]
+    body = GraphBuilder(c.g.unique("keypoints"), parent=c.g)
+    inside = Context(body, c.symbols, c.results)
+    with c.symbols.scope(body):
+        index = known(inside, body.input("round", ir.DataType.INT64, []), [])
+        going = body.input("going", ir.DataType.BOOL, [])
+        heat = known(inside, inside.op("Gather", maps, index, axis=0), c.sizes_of(maps)[1:])
+        found = _peaks(inside, heat, inside.op("Gather", rois, index, axis=0), kinds)
+        graph = body.body([inside.op("Identity", going, shape=[]), *found])
+    rounds = c.op("Squeeze", c.vector([count]), [0])
+    dtypes = [c.dtype] * 3
+    # A Scan would say the same, but ONNX Runtime refuses one over no regions at all.
+    places = c.ops("Loop", rounds, c.const(np.array(True)), outputs=3, dtypes=dtypes, body=graph)
+    x, y, scores = (known(c, value, [count, kinds]) for value in places)
+    seen = c.op("Expand", c.const(1.0, c.dtype), c.vector([count, kinds]))  # torchvision says that all are visible
+    return c.op("Concat", *(c.op("Unsqueeze", item, [2]) for item in (x, y, seen)), axis=2), scores
+
+
+def _peaks(c: Context, heat: ir.Value, region: ir.Value, kinds: Size) -> list[ir.Value]:
+    """Return x, y and the height of the peak of each kind, as torchvision's ``heatmaps_to_keypoints`` does."""
+    integer = ir.DataType.INT64
+    low, high = c.op("Gather", region, [0, 1]), c.op("Gather", region, [2, 3])
+    size = c.op("Max", c.op("Sub", high, low), 1.0)
+    whole = c.op("Ceil", size)
+    pixels = c.cast(whole, integer)
+    width, height = c.op("Gather", pixels, [0]), c.op("Gather", pixels, [1])
+    target = c.op("Concat", c.vector([kinds]), c.const([1], integer), height, width, axis=0)
+    resized = c.op(
+        "Resize", c.op("Unsqueeze", heat, [1]), None, None, target, mode="cubic", cubic_coeff_a=-0.75,
+        coordinate_transformation_mode="half_pixel",
+    )  # fmt: skip
+    flat = c.op("Reshape", resized, c.vector([kinds, -1]))
+    peak = c.op("ArgMax", flat, axis=1, keepdims=0, dtype=integer)
+    column = c.op("Mod", peak, width)
+    row = c.op("Div", c.op("Sub", peak, column), width)
+    ratio = c.op("Div", size, whole)
+    places = []
+    for axis, index in enumerate((column, row)):
+        middle = c.op("Add", c.cast(index, c.dtype), 0.5)
+        scaled = c.op("Mul", middle, c.op("Gather", ratio, [axis]))
+        places.append(c.op("Add", scaled, c.op("Gather", low, [axis])))
+    return [*places, c.op("ReduceMax", flat, [1], keepdims=0)]
 
 
 def _by_score(c: Context, kept: ir.Value, scores: ir.Value) -> ir.Value:

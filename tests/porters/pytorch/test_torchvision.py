@@ -99,6 +99,20 @@ def test_a_batch_norm_of_an_open_number_of_samples(port_and_compare: Callable[..
     port_and_compare(NormOfSome(), "6,4,3,3", "6")
 
 
+def keypoints_of_those_above(level: float) -> Callable[..., Any]:
+    def find(a: torch.Tensor, b: torch.Tensor) -> Any:
+        kept = (b[:, 0] > level).nonzero().flatten()
+        return torchvision.models.detection.roi_heads.heatmaps_to_keypoints(a[kept], corners(b)[kept])
+
+    return find
+
+
+def test_keypoints_are_the_peaks_of_heatmaps_resized_to_their_boxes(port_and_compare: Callable[..., Any]) -> None:
+    variants = {"all": keypoints_of_those_above(-100.0), "some": keypoints_of_those_above(0.0)}
+    ported = port_and_compare({**variants, "nothing": keypoints_of_those_above(100.0)}, "6,3,8,8", "6,4")
+    assert ported.ops["Loop"] == 3
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_masks_are_pasted_as_torchvision_pastes_them(dtype: Any) -> None:
     make = torch.Generator().manual_seed(2)
