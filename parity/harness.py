@@ -11,8 +11,9 @@ import numpy as np
 from parity import cases as cases_module
 from parity import guards, rows
 from parity.cases import Case
-from parity.layers.diagnosis import with_layers
-from parity.layers.result import LayerResult, LayersResult
+from parity.layers.agreement import Agreement
+from parity.layers.diagnosis import may_decide, with_layers
+from parity.layers.result import LayerResult
 from parity.metrics import Metrics, Pool
 from parity.rows import Decisions
 from parity.sides import Sides, Triple
@@ -20,12 +21,11 @@ from parity.signal import Signal
 from parity.tolerance import LIMITS, Budget, Limits, Power, budget, power
 from porters.porter import Original
 from zoo.artifact import Artifact
+from zoo.errors import UserError
 from zoo.executor import is_chip
 from zoo.timing import machine
 
 SEED = 1
-# Inputs on which layers are compared: of two batch sizes. A layer has many more elements than an output.
-LAYER_CASES = 2
 Progress = Callable[[str], None]
 
 
@@ -70,6 +70,7 @@ class ParityResult:
         layers: Layer results, where they were asked for.
         first_divergence: Handle of the first layer that is wrong by its own doing.
         diagnosis: What to make of it, in words.
+        decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
     """
@@ -86,6 +87,7 @@ class ParityResult:
     layers: list[LayerResult] = field(default_factory=list)
     first_divergence: str | None = None
     diagnosis: str = ""
+    decided_by: str = "outputs"
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)
     peak_rss_bytes: int = 0
@@ -146,11 +148,10 @@ def check(
     limits = limits or LIMITS[precision]
     with Sides(artifact, on, original, precision, seed, progress, by_layers=layers) as sides:
         tallies, findings, ran, probed = _run_all(sides, cases, seed, progress)
-        found = _by_layer(sides, progress) if layers else None
-        notes = list(sides.notes)
-    outputs = [_worst(name, runs, limits) for name, runs in _by_output(tallies).items()]
-    result = _verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, notes)
-    result = with_layers(result, found) if found is not None else result
+        outputs = [_worst(name, runs, limits) for name, runs in _by_output(tallies).items()]
+        result = _verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, sides.notes)
+        if layers or may_decide(result):
+            result = _by_layers(result, sides, limits, progress, asked=layers)
     if save:
         artifact.add_result("parity" if on == "onnxruntime" else f"parity-{on.lower()}", result)
     return result
@@ -298,15 +299,21 @@ def _unique(findings: Sequence[guards.Finding]) -> list[guards.Finding]:
     return list(kept.values())
 
 
-def _by_layer(sides: Sides, progress: Progress) -> LayersResult:
-    """Compare the layers; where nothing else was run, they have been compared already."""
+def _by_layers(result: ParityResult, sides: Sides, limits: Limits, progress: Progress, *, asked: bool) -> ParityResult:
+    """Compare the layers, unless nothing else was run: then they have been compared already."""
+    agreement = Agreement()
+    try:
+        if sides.layers is None or not sides.layers.inputs:
+            probed = any(output.probe_ratio > limits.probe for output in result.outputs)
+            for case in [sides.ordinary(0), sides.ordinary(1), *(sides.probes() if probed else [])]:
+                progress(f"layers: {case.name}")
+                agreement &= sides.compare_layers(case)
+    except UserError as error:
+        if asked:
+            raise
+        return replace(result, notes=[*result.notes, f"the layers were not looked at: {error.got or error.fact}"])
     assert sides.layers is not None
-    agree = None
-    if sides.layers.inputs == 0:
-        for index in range(LAYER_CASES):
-            progress(f"layers, input {index + 1}")
-            agree = sides.compare_layers(sides.ordinary(index)) and agree is not False
-    return sides.layers.result(agree)
+    return with_layers(result, sides.layers.result(), agreement, limits)
 
 
 # -- judging ------------------------------------------------------------------------------------------------------

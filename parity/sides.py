@@ -13,7 +13,8 @@ import numpy as np
 from parity import cases as cases_module
 from parity import guards, rows, weights
 from parity.cases import Case
-from parity.layers.run import LayerRun
+from parity.layers.agreement import Agreement, near
+from parity.layers.run import LayerRun, Outputs
 from parity.tolerance import LIMITS
 from porters import golden
 from porters.porter import Original, Precision, PrecisionUnavailableError
@@ -85,9 +86,10 @@ class Sides:
         self._sessions: dict[str, Session] = {}
         self._first: tuple[Feed, dict[str, Arrays]] | None = None
         self.layers: LayerRun | None = None
+        self._on = on
         if by_layers:
             progress("find the layers")
-            self.layers = self._layered(on)
+            self.layers = self._layered()
         if self._original is not None and not self._original.runs:
             self.notes.append("the weights stay on disk: original and port were run layer by layer")
             return
@@ -96,17 +98,17 @@ class Sides:
         if on != "openvino":  # it cannot be run unoptimised
             self._sessions["unoptimised"] = self._load(on, optimize=False)
 
-    def _layered(self, on: str) -> LayerRun:
+    def _layered(self) -> LayerRun:
         """Set the port beside the original's own graph.
 
         Raises:
             UserError: If the original is not at hand, or the executor cannot run one layer alone.
         """
-        if on != "onnxruntime" or self._original is None:
+        if self._on != "onnxruntime" or self._original is None:
             raise UserError(
                 "layers can be compared on onnxruntime and with the original at hand",
                 place=str(self.artifact.path),
-                got=f"--on {on}" if on != "onnxruntime" else "only what was recorded with the port",
+                got=f"--on {self._on}" if self._on != "onnxruntime" else "only what was recorded with the port",
             )
         from zoo.executors import onnxruntime
 
@@ -115,9 +117,7 @@ class Sides:
                 self.artifact, self._original, LIMITS["fp32"], lambda model: onnxruntime.load(model, optimize=False)
             )
         except PrecisionUnavailableError as error:
-            raise UserError(
-                "the original cannot be run layer by layer", place=str(self.artifact.path), got=str(error)
-            ) from error
+            raise self._not_by_layers(error) from error
 
     def _load(self, on: str, *, optimize: bool) -> Session:
         return self._stack.enter_context(load(self.artifact.path / MODEL, on, optimize=optimize))
@@ -190,8 +190,7 @@ class Sides:
         return Triple(own, truth, ports, flips, batch, self._moved(case, truth, ports))
 
     def _run_by_layers(self, case: Case) -> Triple:
-        assert self.layers is not None
-        made = self.layers.run(case.feed)
+        made = self._run_layers(case)
         missing = [value["name"] for value in self.artifact.card()["outputs"] if value["name"] not in made.port]
         if missing:
             raise UserError(
@@ -202,12 +201,29 @@ class Sides:
         batch = next((array.shape[0] for array in case.feed.values() if array.ndim), None)
         return Triple(made.own, made.truth, {BY_LAYERS: made.port}, batch=batch)
 
-    def compare_layers(self, case: Case) -> bool | None:
-        """Add a case to what is said of the layers; return whether they make the outputs that the whole port makes."""
-        assert self.layers is not None
-        made = self.layers.run(case.feed)
-        whole = self._sessions["unoptimised"].run(case.feed)
-        return all(_same(array, whole[name]) for name, array in made.port.items())
+    def _run_layers(self, case: Case) -> Outputs:
+        if self.layers is None:
+            self.layers = self._layered()
+        try:
+            return self.layers.run(case.feed)
+        except PrecisionUnavailableError as error:
+            raise self._not_by_layers(error) from error
+
+    def _not_by_layers(self, error: Exception) -> UserError:
+        return UserError("the original cannot be run layer by layer", place=str(self.artifact.path), got=str(error))
+
+    def compare_layers(self, case: Case) -> Agreement:
+        """Add a case to what is said of the layers; return whether looking changed anything.
+
+        Raises:
+            UserError: If layers cannot be compared here.
+        """
+        made = self._run_layers(case)
+        assert self._original is not None
+        return Agreement(
+            captured=near(self._original.run(case.feed), made.own, made),
+            observed=near(self._sessions["unoptimised"].run(case.feed), made.port, made),
+        )
 
     def _run_own(self, case: Case) -> Arrays:
         assert self._original is not None

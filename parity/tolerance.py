@@ -31,6 +31,8 @@ class Limits:
         max_abs: Most that the ratio of largest differences may be.
         probe: Most that the ratio over the probes may be.
         layer: Most that the ratio of one layer on the original's inputs may be.
+        runtime: Most that a layer may differ from the original, relative, where its graph is right and a runtime's
+            kernel less exact than upstream's.
         signal: Least that the input-dependent part of the output must be, in units of the noise.
         width: Most that the noise may be, relative to the output.
         needs_power: Whether an output without power fails. The float32 check must decide whether it is the same
@@ -42,6 +44,7 @@ class Limits:
     max_abs: float = 6.0
     probe: float = 6.0
     layer: float = 3.0
+    runtime: float = 1e-4
     signal: float = 1000.0
     width: float = 1e-2
     needs_power: bool = True

@@ -15,6 +15,9 @@ from zoo.derived import DERIVED, LAYOUT, evaluate, load_recipe, relaid
 from zoo.graph import PARAMETER, parameters
 from zoo.store import read_tensor
 
+# Bytes that are compared at once.
+PIECE = 1 << 24
+
 
 def compare(artifact: Artifact, original: Original) -> list[Finding]:
     """Return a finding for each weight that is not the original's, or not what its recipe makes of the original's.
@@ -58,9 +61,17 @@ def _fault(got: np.ndarray, expected: np.ndarray | None) -> str:
         return "the original has no such weight"
     if got.shape != expected.shape or got.dtype != expected.dtype:
         return f"expected {expected.dtype}{list(expected.shape)}, got {got.dtype}{list(got.shape)}"
-    same = got.view(np.uint8) == np.ascontiguousarray(expected).view(np.uint8) if got.ndim else got == expected
-    if same.all():
+    if _same_bits(got, expected):
         return ""
     wrong = (got != expected) & ~((got != got) & (expected != expected))
     largest = np.abs(got.astype(np.float64) - expected.astype(np.float64)).max()
     return f"{int(wrong.sum())} of {got.size} elements differ, by at most {largest:.3g}"
+
+
+def _same_bits(got: np.ndarray, expected: np.ndarray) -> bool:
+    """Compare bit for bit, a piece at a time: a whole comparison would take as much memory again."""
+    left, right = (np.ascontiguousarray(item).reshape(-1).view(np.uint8) for item in (got, expected))
+    return all(
+        np.array_equal(left[start : start + PIECE], right[start : start + PIECE])
+        for start in range(0, left.size, PIECE)
+    )

@@ -2,38 +2,93 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from parity.layers.agreement import Agreement
 from parity.layers.result import LayerResult, LayersResult
+from parity.tolerance import Limits
 
 if TYPE_CHECKING:
-    from parity.harness import ParityResult
+    from parity.harness import OutputResult, ParityResult
 
 
-def with_layers(result: ParityResult, layers: LayersResult) -> ParityResult:
-    """Return the verdict with the layers and the first wrong one; a port with a wrong layer fails."""
+def may_decide(result: ParityResult) -> bool:
+    """Say whether only distances speak against a port: they cannot tell a wrong layer from a noisy model."""
+    failed = [output for output in result.outputs if output.verdict == "fail"]
+    return (
+        result.executor == "onnxruntime"
+        and result.truth == "float64"
+        and not result.guards
+        and bool(failed)
+        and all(output.budget is not None for output in failed)
+    )
+
+
+def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement, limits: Limits) -> ParityResult:
+    """Return the verdict with its layers: a wrong one fails a port, one without any is the same model.
+
+    What the outputs say against a port stands in the notes then. It must be no more than its layers explain: the
+    outputs may not be farther from the truth than its worst layer is, times what outputs are allowed.
+    """
     first = layers.first_divergence
-    notes = [*result.notes, *layers.notes]
+    result = replace(
+        result,
+        layers=layers.layers,
+        first_divergence=first.node if first else None,
+        notes=[*result.notes, *_notes(layers, agreement)],
+        peak_rss_bytes=layers.peak_rss_bytes,
+    )
+    if first is not None:
+        return replace(result, verdict="fail", diagnosis="; ".join(filter(None, [_words(first), result.diagnosis])))
+    idle = any(layer.verdict == "not run" for layer in layers.layers)
+    if result.holds or not may_decide(result) or idle or agreement != Agreement():
+        return result
+    if not all(_explained(output, layers, limits) for output in result.outputs):
+        return result
+    reason = (
+        f"decided by its {len(layers.layers)} layers, each on the original's inputs (largest ratio {layers.worst:.3g}, "
+        f"limit {limits.layer:g}), and not by its outputs: {result.diagnosis}"
+    )
+    outputs = [replace(output, verdict="pass") for output in result.outputs]
+    return replace(
+        result, verdict="pass", decided_by="layers", diagnosis="", outputs=outputs, notes=[*result.notes, reason]
+    )
+
+
+def _explained(output: OutputResult, layers: LayersResult, limits: Limits) -> bool:
+    share = max(1.0, layers.worst / limits.layer)
+    probes = output.probe_ratio if output.probe_ratio == output.probe_ratio else 0.0
+    if output.budget is None:
+        return output.verdict == "pass"
+    return (
+        output.budget.ratio <= limits.ratio * share
+        and output.budget.max_abs_ratio <= limits.max_abs * share
+        and probes <= limits.probe * share
+    )
+
+
+def _notes(layers: LayersResult, agreement: Agreement) -> list[str]:
+    notes = list(layers.notes)
     if layers.unmatched:
         notes.append(f"{layers.unmatched} results of the original are fused, folded or without effect in the port")
-    if layers.outputs_agree is False:
+    if not agreement.captured:
+        notes.append("the exported graph does not answer as the original does: the capture is at fault")
+    if not agreement.observed:
         notes.append("the layers one by one do not make the outputs of the whole port: look at them with care")
     idle = [layer for layer in layers.layers if layer.verdict == "not run"]
     if idle:
         notes.append(f"{len(idle)} layers were not run alone: {idle[0].note}")
-    words = result.diagnosis
-    if first is not None:
-        words = "; ".join(filter(None, [_words(first), words]))
-    return replace(
-        result,
-        layers=layers.layers,
-        first_divergence=first.node if first else None,
-        diagnosis=words,
-        verdict="fail" if first else result.verdict,
-        notes=notes,
-        peak_rss_bytes=layers.peak_rss_bytes,
-    )
+    coarse = [layer for layer in layers.layers if layer.verdict == "runtime"]
+    if coarse:
+        kinds = Counter(layer.op for layer in coarse)
+        named = ", ".join(f"{op} ({count})" for op, count in kinds.most_common(5))
+        notes.append(
+            f"the runtime's own kernels are less exact than upstream's in {len(coarse)} layers, by up to "
+            f"{max(layer.single for layer in coarse):.3g} times the original's rounding: {named}"
+        )
+    return notes
 
 
 def _words(layer: LayerResult) -> str:

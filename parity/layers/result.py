@@ -27,7 +27,8 @@ class LayerResult:
         single: The same of this one layer on the original's inputs.
         limit: The most that ``single`` may be.
         mismatches: Elements that differ, for integers.
-        verdict: ``pass``, ``fail``, or ``not run`` where a runtime does not take it.
+        verdict: ``pass``, ``fail``, ``runtime`` where the graph is right and the runtime's kernel less exact than
+            upstream's, or ``not run`` where the runtime does not take the layer alone.
         note: What a person should know.
     """
 
@@ -56,16 +57,18 @@ class LayersResult:
     Attributes:
         layers: One entry for each result that original and port have in common.
         unmatched: Results of the original that the port does not have: fused, folded, or without effect.
-        outputs_agree: Whether the layers, run one after another, make the outputs that the whole port makes;
-            ``None`` where that was not looked at.
         peak_rss_bytes: The process's peak of resident memory after the run, frameworks included.
     """
 
     layers: list[LayerResult]
     unmatched: int
-    outputs_agree: bool | None
     peak_rss_bytes: int
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def worst(self) -> float:
+        """The largest ratio that a layer has by its own doing."""
+        return max((layer.single for layer in self.layers), default=0.0)
 
     @property
     def first_divergence(self) -> LayerResult | None:

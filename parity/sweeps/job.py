@@ -110,6 +110,7 @@ def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
         ratio=max(ratios, default=float("nan")),
         outputs=len(result.outputs),
         error="" if result.holds else result.diagnosis,
+        decided_by=result.decided_by,
     )
 
 

@@ -29,6 +29,7 @@ class Row:
         translate_seconds: Time of our walk over it.
         outputs: How many outputs were compared.
         unsupported: Operators without a translator, separated by commas.
+        decided_by: What the verdict rests on: ``outputs`` or ``layers``.
     """
 
     source: str
@@ -46,6 +47,7 @@ class Row:
     translate_seconds: float = 0.0
     outputs: int = 0
     unsupported: str = ""
+    decided_by: str = ""
 
     @property
     def passes(self) -> bool:

@@ -84,6 +84,7 @@ def summary(rows: Iterable[Row], heading: str, facts: dict[str, Any]) -> str:
     lines += ["| | models |", "|---|---|", f"| in the sweep | {len(rows)} |"]
     lines += [f"| the original runs | {len(counted)} |", f"| ported and checked: pass | {len(passed)} ({share}) |"]
     lines += [f"| through the torch.onnx fallback | {sum(1 for row in rows if row.fallback)} |"]
+    lines += [f"| decided by the layers, not by the outputs | {sum(row.decided_by == 'layers' for row in passed)} |"]
     lines += [f"| families that pass / all | {_families(passed)} / {_families(counted)} |", ""]
     left = [row for row in rows if not row.passes]
     if left:

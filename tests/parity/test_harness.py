@@ -152,12 +152,20 @@ class Blind(torch.nn.Module):
         return x.mean((1, 2, 3), keepdim=True).expand(-1, 1, 1, 64) * 1e-9 + torch.arange(64.0)
 
 
-def test_an_output_without_power_does_not_pass(tmp_path):
+def lose_the_mean(model):
+    find(model, "ReduceMean").op_type = "ReduceMax"
+
+
+def test_an_output_without_power_leaves_the_verdict_to_the_layers(tmp_path):
     ported = make(seeded(Blind, 0), CONV_INPUTS, tmp_path / "blind")
     result = check(ported.artifact, original=ported.original, save=False)
-    assert not result.holds
     assert result.outputs[0].power.reason == "blind"
-    assert "decide nothing" in result.diagnosis
+    assert any("decide nothing" in note for note in result.notes)
+    assert (result.verdict, result.decided_by) == ("pass", "layers")
+    faulty = check(ported.copy(tmp_path / "faulty", lose_the_mean), original=ported.original, save=False)
+    assert not faulty.holds, "the outputs do not show it, the layer does"
+    assert faulty.outputs[0].budget.ratio < 3
+    assert "ReduceMax" in faulty.diagnosis
 
 
 class Cancelling(torch.nn.Module):
@@ -171,8 +179,15 @@ class Cancelling(torch.nn.Module):
 def test_an_ill_conditioned_original_is_called_so(tmp_path):
     ported = make(seeded(Cancelling, 0), CONV_INPUTS, tmp_path / "ill")
     result = check(ported.artifact, original=ported.original, save=False)
-    assert not result.holds
     assert result.outputs[0].power.reason == "ill-conditioned"
+    assert (result.verdict, result.decided_by) == ("pass", "layers")
+
+    def halve_otherwise(model):
+        find(model, "Sub").op_type = "Add"
+
+    faulty = check(ported.copy(tmp_path / "faulty", halve_otherwise), original=ported.original, save=False)
+    assert not faulty.holds
+    assert faulty.first_divergence is not None
 
 
 def test_nothing_to_check_against_is_the_users_fault(conv, tmp_path):
