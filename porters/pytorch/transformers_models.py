@@ -202,6 +202,13 @@ def _kind(transformers: Any, name: str) -> Any:
     if getattr(kind, "config_class", None) is None:
         known = [item for item in dir(transformers) if item.endswith(("Model", "LMHeadModel")) or "For" in item]
         raise unknown("transformers architecture", name, known)
+    if kind.forward is need("torch", "torch").nn.Module.forward:
+        raise UserError(
+            "the architecture has no forward",
+            place=f"transformers:{name}",
+            got="a class that only joins or generates",
+            hint="name one of its parts",
+        )
     return kind
 
 

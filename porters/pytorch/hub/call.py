@@ -18,8 +18,10 @@ from zoo.inputs import InputSpec, sample
 
 # Candidates tried before a model counts as one that cannot be called: of all modalities together, and of some.
 MOST_WHOLE, MOST_PARTIAL = 64, 32
-# The same for signatures out of the documentation, and for what an error message asks for.
-MOST_DOCUMENTED, MOST_COMPLETIONS, MOST_ROUNDS = 24, 6, 3
+# The same for signatures out of the documentation.
+MOST_DOCUMENTED = 24
+# How many refused calls are mended by what their messages ask for, in how many ways each, how many times over.
+MOST_COMPLETIONS, MOST_ANSWERS, MOST_ROUNDS = 24, 6, 3
 # Sizes that the original must accept before its dimensions are taken for free: two batches and two lengths.
 _TRIALS = ({"batch": 2}, {"batch": 1, "sequence": 0, "target": 0})
 
@@ -85,10 +87,9 @@ def find_call(model: Any) -> Call:
                 continue
             return call
         # What a message asks for comes after what the modalities themselves say.
-        for call, complaint in refused:
-            completed = _completed(model, call, complaint)
-            if completed is not None:
-                return completed
+        completed = _completed(model, refused)
+        if completed is not None:
+            return completed
         problem = problem or (refused[0][1] if refused else None)
     said = "" if problem is None else f"{type(problem).__name__}: {str(problem).strip().splitlines()[0:1]}"
     raise UserError(
@@ -118,36 +119,45 @@ def _switches(parameters: Mapping[str, Any]) -> dict[str, Any]:
     return {"use_cache": False} if "use_cache" in parameters else {}
 
 
-def _completed(model: Any, call: Call, error: Exception, rounds: int = MOST_ROUNDS) -> Call | None:
-    """Return the call with what its error message asks for, where the original runs on that."""
-    for better in itertools.islice(_asked_for(model, call, error), MOST_COMPLETIONS):
-        try:
-            _try(model, better)
-        except Exception as other:
-            found = _completed(model, better, other, rounds - 1) if rounds > 1 else None
-            if found is None:
+def _completed(model: Any, refused: Sequence[tuple[Call, Exception]]) -> Call | None:
+    """Return one of the calls with what its error messages ask for, where the original runs on that."""
+    first = {str(error): (call, error, MOST_ROUNDS) for call, error in reversed(refused)}  # for each complaint
+    waiting = list(first.values())
+    for _ in range(MOST_COMPLETIONS):
+        if not waiting:
+            break
+        call, error, rounds = waiting.pop()
+        for better in itertools.islice(_asked_for(model, call, error), MOST_ANSWERS):
+            try:
+                _try(model, better)
+            except Exception as other:
+                if rounds > 1 and str(other) != str(error):
+                    waiting.append((better, other, rounds - 1))
                 continue
-            return found
-        return better
+            return better
     return None
 
 
 def _asked_for(model: Any, call: Call, error: Exception) -> Iterator[Call]:
-    """Yield the call with the arguments that a message names, and with the length that it wants."""
+    """Yield the call with the arguments that a message names, and with the sizes that it wants."""
     given = {*call.constants, *(spec.name for spec in call.inputs)}
     missing = [name for name in documented.named_in(error, model) if name not in given]
     free = any("batch" in spec.shape for spec in call.inputs)
     for found in documented.combinations(model, missing) if missing else ():
         yield replace(call, inputs=[*call.inputs, *(found if free else map(_of_one, found))])
-    wanted = re.search(r"multiple of\D*?\(?(\d+)\b", re.sub(r"`[^`]*`", "", str(error)))
     longest = max((dim for spec in call.inputs for dim in spec.shape if isinstance(dim, int)), default=0)
-    if wanted and longest and longest % max(1, int(wanted[1])):
-        yield replace(call, inputs=[_resized(spec, longest, int(wanted[1])) for spec in call.inputs])
+    for got, wanted in documented.sizes_in(error, longest):
+        resized = {spec.name: _resized(spec, got, wanted) for spec in call.inputs}
+        changed = [spec.name for spec in call.inputs if resized[spec.name] != spec]
+        for names in [changed, *([name] for name in changed if len(changed) > 1)] if changed else ():
+            yield replace(call, inputs=[resized[s.name] if s.name in names else s for s in call.inputs])
 
 
-def _resized(spec: InputSpec, length: int, unit: int) -> InputSpec:
-    """Return the input with one of its lengths rounded up to a multiple of ``unit``."""
-    return replace(spec, shape=tuple(-(-length // unit) * unit if dim == length else dim for dim in spec.shape))
+def _resized(spec: InputSpec, got: int, wanted: int) -> InputSpec:
+    """Return an input of numbers or a mask with one of its sizes changed."""
+    if spec.dtype != "float32" and spec.kind != "mask":
+        return spec
+    return replace(spec, shape=tuple(wanted if dim == got else dim for dim in spec.shape))
 
 
 def _combinations(model: Any, parameters: Mapping[str, Any]) -> Iterator[list[Part]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,12 @@ _HEADER = 400
 _SHAPE = re.compile(r"(?:shape:?|or)\s+`*[(\[]((?:[^()\[\]]|\([^()]*\))*)[)\]]")
 # What a message may name and what is yet no help: other forms of what is given, and switches.
 _NEVER = r"inputs_embeds$|labels$|^past_|^output_|^return_|^use_|_values_cache$|_kwargs$"
+# How torch says that two sizes do not go together.
+_MISFITS = (
+    r"cannot be multiplied \(\d+x(\d+) and (\d+)x\d+\)",
+    r"size of tensor a \((\d+)\) must match the size of tensor b \((\d+)\)",
+    r"to have (\d+) channels, but got (\d+) channels",
+)
 _LENGTH = re.compile(r"len(gth)?$|frames|seq|num_samples|time|steps|num_tokens|context|num_patches")
 
 
@@ -49,6 +56,19 @@ def named_in(error: BaseException, model: Any) -> list[str]:
     parameters = inspect.signature(model.forward).parameters
     words = set(re.findall(r"\w+", str(error)))
     return [name for name in parameters if name in words and "_" in name and not re.search(_NEVER, name)]
+
+
+def sizes_in(error: BaseException, longest: int) -> list[tuple[int, int]]:
+    """Return pairs of a size that a message complains of and the one it wants; ``longest`` is the longest given."""
+    text = re.sub(r"`[^`]*`", "", str(error))
+    found = []
+    for pattern in _MISFITS:
+        for one, other in re.findall(pattern, text):
+            found += [(int(one), int(other)), (int(other), int(one))]
+    unit = re.search(r"multiple of\D*?\(?(\d+)\b", text)
+    if unit and int(unit[1]) and longest % int(unit[1]):
+        found.append((longest, -(-longest // int(unit[1])) * int(unit[1])))
+    return found
 
 
 def specs_of(model: Any, name: str) -> list[InputSpec]:
@@ -104,6 +124,10 @@ def _size(config: Any, dim: str, place: int) -> int | str | None:
     """Return what a name of a dimension stands for, or None where it is a formula."""
     if dim.isdecimal():
         return int(dim)
+    if "*" in dim:  # samples times something: of one sample
+        sizes = [_size(config, factor.strip(), place) for factor in dim.split("*")]
+        known = [1 if size == "batch" else size for size in sizes if isinstance(size, int) or size == "batch"]
+        return math.prod(known) if len(known) == len(sizes) else None
     if not dim.isidentifier():
         return None
     if dim.startswith("batch") or dim == "bsz" or (place == 0 and not dim.startswith("num")):

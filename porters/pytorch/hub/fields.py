@@ -95,6 +95,7 @@ RULES = (
         Kind.DETAIL,
         8,
     ),
+    Rule(r"chunk_(left|right)_context$", Kind.DETAIL, 2),
     Rule(r"window_size$", Kind.DETAIL, 4),
     Rule(r"^(mamba_)?(d_)?state(_size|_dim)?$|ssm_state|mamba_d_state|d_state", Kind.DETAIL, HEAD_WIDTH),
     Rule(r"chunk_size$|chunk_length$|^label_length$", Kind.DETAIL, 8),
@@ -129,11 +130,16 @@ RULES = (
 
 # Lists of the widths of a hierarchical model's stages, of how many layers each has, and of layers by their numbers.
 STAGE_WIDTHS = (
-    r"hidden_sizes$|embed_dims?$|encoder_in_channels|embed_dim$|^dims$|embedding_dims|stage_.*channels|^layer_dims"
+    r"hidden_sizes$|embed_dims?$|encoder_in_channels|embed_dim$|^dims$|embedding_dims|stage_.*channels|^layer_dims|"
+    r"dims?_per_stage$"
 )
-STAGE_DEPTHS = r"^depths$|num_block|layers_per|_depths?$|num_layers$|block_repeats|stage_num"
+STAGE_DEPTHS = r"^depths$|num_block|layers_per|_depths?$|num_layers$|block_repeats|stage_num|blocks_per_stage$"
 LAYER_NUMBERS = r"(index|indexes|indices|layers|layer)$"
 OTHER_WIDTHS = r"conv_dim$|tdnn_dim|_hidden_sizes$|_channels$|_dims?$"
+
+_TOKEN = (
+    r"token_(id|index)$|^(pad|bos|eos|sep|unk|mask|eoi|boi|eoa|boa|lang)_(id|index)$|(image|video|audio|speech)_index$"
+)
 
 
 def rule_of(name: str) -> Rule | None:
@@ -143,9 +149,7 @@ def rule_of(name: str) -> Rule | None:
 
 def is_token(name: str) -> bool:
     """Say whether a field holds the number of a token of the vocabulary."""
-    return bool(
-        re.search(r"token_(id|index)$|^(pad|bos|eos|sep|unk|mask|eoi|boi|eoa|boa|lang)_(id|index)$|_index$", name)
-    ) and ("token" in name or "_index" in name or name.endswith("_id"))
+    return bool(re.search(_TOKEN, name))
 
 
 def is_numbers(item: Any) -> bool:

@@ -33,6 +33,8 @@ from porters.pytorch.hub.fields import (
 
 # The longest list that is one of stages; a longer one that is as long as the model is deep is one of layers.
 MOST_STAGES = 6
+# Lists of the numbers of heads of stages.
+HEAD_LISTS = r"heads(_per_stage)?$"
 # The fields that say how wide a model is; the others are measured by them.
 _MAIN_WIDTH = r"^(hidden_size|d_model|n_embd|hidden_dim|embed_dim|dim|width)$"
 _TOKEN = re.compile(r"(_token_id|_token_index|_id|_index)$")
@@ -84,10 +86,10 @@ class Variant:
 _FIXED = (
     Variant(), Variant(shrink_lists=False), Variant(image=8), Variant(image=8, shrink_lists=False),
     Variant(inner=WIDTH), Variant(heads=False), Variant(heads=False, shrink_lists=False), Variant(decoder=True),
-    Variant(layers=2 * LAYERS), Variant(fill=True),
+    Variant(layers=3 * LAYERS), Variant(fill=True),
 )  # fmt: skip
 _LARGER = (
-    Variant(widths="divided"), Variant(widths="divided", image=8), Variant(widths="divided", layers=2 * LAYERS),
+    Variant(widths="divided"), Variant(widths="divided", image=8), Variant(widths="divided", layers=3 * LAYERS),
     Variant(widths="divided", layers=None), Variant(widths="kept"), Variant(widths="kept", layers=None, image=8),
 )  # fmt: skip
 _FILLED = (Variant(widths="divided", fill=True), Variant(widths="kept", fill=True))
@@ -139,6 +141,7 @@ class _Scale:
         shrink = self.fixed and variant.shrink_lists
         self.factor = max(1.0, min(widths, default=STAGE) / STAGE) if shrink else 1.0
         self.divisor = _common_divisor(config) if variant.widths == "divided" else 1
+        self.image_ratio = _image_ratio(config, variant)
         self.tokens: dict[str, int] = {}
 
     def token(self, name: str) -> int:
@@ -227,7 +230,8 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
         else:
             # What the configuration around it has set stays set; what a class leaves open it works out from the rest.
             set_around = now is not None and plain is not None and _read(plain, name) != now
-            small = _small(name, now, config, scale) if given is not None or set_around else _KEEP
+            numbers = _is_table(now) or (is_numbers(now) and bool(re.search(LAYER_NUMBERS, name)))
+            small = _small(name, now, config, scale) if given is not None or set_around or numbers else _KEEP
             if small is not _KEEP or set_around:
                 values[name] = now if small is _KEEP else small
     values.update(_geometry(config, values, scale))
@@ -315,6 +319,13 @@ def _depth(config: Any) -> int | None:
     return None
 
 
+def _is_table(value: Any) -> bool:
+    """Say whether a value is a list of pairs: heights and widths."""
+    return (
+        isinstance(value, (list, tuple)) and bool(value) and all(is_numbers(item) and len(item) == 2 for item in value)
+    )
+
+
 def _small_list(name: str, value: Sequence[Any], config: Any, scale: _Scale) -> Any:
     kind: Any = type(value)
     layers, before = scale.layers(config), _depth(config)
@@ -325,6 +336,8 @@ def _small_list(name: str, value: Sequence[Any], config: Any, scale: _Scale) -> 
         head = list(value[:layers])
         other = next((item for item in value if item != value[0]), value[0])
         return kind(head if other in head else [*head[:-1], other])
+    if _is_table(value) and name.endswith("sizes"):
+        return [[max(1, round(side * scale.image_ratio)) for side in pair] for pair in value]
     if not is_numbers(value):
         return _KEEP
     if re.search(STAGE_DEPTHS, name):
@@ -339,14 +352,14 @@ def _small_list(name: str, value: Sequence[Any], config: Any, scale: _Scale) -> 
 def _small_widths(name: str, value: Sequence[Any], scale: _Scale) -> Any:
     kind: Any = type(value)
     widths = re.search(STAGE_WIDTHS, name) or re.search(OTHER_WIDTHS, name)
-    if scale.variant.widths == "divided" and (widths or re.search(r"heads$", name)):
+    if scale.variant.widths == "divided" and (widths or re.search(HEAD_LISTS, name)):
         least = None if widths else 1
         return kind(scale.divided(item, least) if isinstance(item, int) else item for item in value)
     if not scale.fixed:
         return _KEEP
     if re.search(STAGE_WIDTHS, name):
         return kind(scale.stage(item) for item in value)
-    if re.search(r"heads$", name) and scale.variant.shrink_lists:
+    if re.search(HEAD_LISTS, name) and scale.variant.shrink_lists:
         return kind(2 if item > 1 else 1 for item in value)
     if widths and scale.variant.shrink_lists:
         return kind(min(item, WIDTH // 2) if item > 3 else item for item in value)
@@ -409,11 +422,25 @@ def _geometry(config: Any, values: dict[str, Any], scale: _Scale) -> dict[str, A
     size = getattr(config, "image_size", None)
     if size is None or "image_size" not in {field.name for field in dataclasses.fields(config)}:
         return {}
-    patch = getattr(config, "patch_size", None)
+    side = _side(config, scale.variant)
+    return {"image_size": type(size)([side] * len(size)) if isinstance(size, (list, tuple)) else side}
+
+
+def _side(config: Any, variant: Variant) -> int:
+    size, patch = config.image_size, getattr(config, "patch_size", None)
     patch = patch[0] if isinstance(patch, (list, tuple)) and patch else patch
     hierarchical = any(hasattr(config, name) for name in ("depths", "hidden_sizes", "strides", "embed_dims"))
     unit = patch if isinstance(patch, int) and not hierarchical else STAGE
-    side = unit * scale.variant.image
+    side = unit * variant.image
     whole = size[0] if isinstance(size, (list, tuple)) else size
-    side = min(side, whole) if isinstance(whole, int) else side
-    return {"image_size": type(size)([side] * len(size)) if isinstance(size, (list, tuple)) else side}
+    return min(side, whole) if isinstance(whole, int) else side
+
+
+def _image_ratio(config: Any, variant: Variant) -> float:
+    """Return by how much images shrink, and with them all the sizes of feature maps."""
+    for part in sorted(parts(config), key=lambda part: not hasattr(part, "patch_size")):
+        size = getattr(part, "image_size", None)
+        whole = size[0] if isinstance(size, (list, tuple)) and size else size
+        if isinstance(whole, int) and whole and dataclasses.is_dataclass(part):
+            return _side(part, variant) / whole
+    return 1.0
