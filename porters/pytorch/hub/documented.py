@@ -153,11 +153,11 @@ def _like(config: Any, dim: str) -> int | None:
         for name, item in vars(part).items():
             if stem and stem in name and type(item) is int and re.search(r"(dim|size|width|features|bins)$", name):
                 return item
-    return text_width_of(config) if re.search(r"(dim|size|width)$|hidden|embed|feature", dim) else None
+    return _width(config) if re.search(r"(dim|size|width)$|hidden|embed|feature", dim) else None
 
 
-def text_width_of(config: Any) -> int:
-    """Return how wide hidden states are."""
+def _width(config: Any) -> int:
+    """Return how wide the hidden states are."""
     return int(setting(config, "hidden_size", "d_model", "n_embd", default=1))
 
 

@@ -229,8 +229,10 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
             values[name] = _rope(now, config)
         else:
             # What the configuration around it has set stays set; what a class leaves open it works out from the rest.
+            # A name may be that of an architecture which has one size: the smallest variants take the class's own.
             set_around = now is not None and plain is not None and _read(plain, name) != now
-            numbers = _is_table(now) or (is_numbers(now) and bool(re.search(LAYER_NUMBERS, name)))
+            set_around = set_around and not (scale.fixed and isinstance(given, str))
+            numbers = _is_table(now) or _is_choice(name, now)
             small = _small(name, now, config, scale) if given is not None or set_around or numbers else _KEEP
             if small is not _KEEP or set_around:
                 values[name] = now if small is _KEEP else small
@@ -319,6 +321,11 @@ def _depth(config: Any) -> int | None:
     return None
 
 
+def _is_choice(name: str, value: Any) -> bool:
+    """Say whether a value names a few layers of a model."""
+    return bool(re.search(LAYER_NUMBERS, name)) and is_numbers(value) and len(value) <= MOST_STAGES
+
+
 def _is_table(value: Any) -> bool:
     """Say whether a value is a list of pairs: heights and widths."""
     return (
@@ -342,10 +349,10 @@ def _small_list(name: str, value: Sequence[Any], config: Any, scale: _Scale) -> 
         return _KEEP
     if re.search(STAGE_DEPTHS, name):
         return kind(min(item, 2 if place in (0, len(value) - 2) else 1) for place, item in enumerate(value))
-    if layers is not None and re.search(LAYER_NUMBERS, name):
-        return _KEEP if hasattr(config, "depths") else kind(renumbered(value, layers, before))
     if layers is not None and len(value) == before and before > MOST_STAGES:
         return kind(value[:layers])
+    if layers is not None and re.search(LAYER_NUMBERS, name):
+        return _KEEP if hasattr(config, "depths") else kind(renumbered(value, layers, before))
     return _small_widths(name, value, scale)
 
 
@@ -372,6 +379,8 @@ def _features(config: Any, plain: Any, scale: _Scale) -> dict[str, Any]:
     if taken is None or plain is None or taken == getattr(plain, "_out_indices", None):
         return {}
     layers, before = scale.layers(config), _depth(config)
+    if before is None and scale.fixed and layers is not None:  # a backbone of timm's, which is as wide as it is
+        return {"out_indices": renumbered(taken, min(layers, LAYERS), None)}
     if layers is None or before is None or len(config.stage_names) != before + 1 or hasattr(config, "depths"):
         return {"out_indices": list(taken)}
     return {"out_indices": renumbered(taken, min(layers, before), before)}

@@ -8,7 +8,7 @@ import pytest
 
 from porters.pytorch.hub import documented
 from porters.pytorch.hub.fields import renumbered
-from porters.pytorch.hub.tiny import tiny_configs
+from porters.pytorch.hub.tiny import VARIANTS, tiny_configs
 from porters.pytorch.sources import need
 from porters.source import open_source
 from zoo.errors import UserError
@@ -56,6 +56,21 @@ def test_what_the_configuration_around_a_backbone_sets_stays_set() -> None:
     assert kind().backbone_config.reshape_hidden_states is backbone.reshape_hidden_states is False
     assert backbone.out_indices == [1, 2, 3, 4]
     assert len(backbone.out_indices) == len(config.neck_hidden_sizes)
+
+
+@pytest.mark.parametrize("name", ["LagunaConfig", "Llama4TextConfig", "MuseSparkAudioConfig"])
+def test_lists_with_an_entry_for_each_layer_are_as_long_as_the_model_is_deep(name: str) -> None:
+    variant, config = next(tiny_configs(getattr(need("transformers", "text"), name)))
+    depth = config.num_hidden_layers
+    assert variant == VARIANTS[0]
+    assert depth <= 4
+    lists = {
+        key: item
+        for key, item in vars(config).items()
+        if key in ("layer_types", "no_rope_layers", "num_attention_heads_per_layer", "depths", "hidden_sizes")
+    }
+    assert lists
+    assert {len(item) for item in lists.values() if item is not None} == {depth}
 
 
 def test_no_configuration_is_tried_twice() -> None:
