@@ -127,14 +127,16 @@ def _completed(model: Any, refused: Sequence[tuple[Call, Exception]]) -> Call | 
         if not waiting:
             break
         call, error, rounds = waiting.pop()
+        nearer = []
         for better in itertools.islice(_asked_for(model, call, error), MOST_ANSWERS):
             try:
                 _try(model, better)
             except Exception as other:
                 if rounds > 1 and str(other) != str(error):
-                    waiting.append((better, other, rounds - 1))
+                    nearer.append((better, other, rounds - 1))
                 continue
             return better
+        waiting += reversed(nearer)  # the likeliest answer is followed up first
     return None
 
 
@@ -157,7 +159,7 @@ def _resized(spec: InputSpec, got: int, wanted: int) -> InputSpec:
     """Return an input of numbers or a mask with one of its sizes changed."""
     if spec.dtype != "float32" and spec.kind != "mask":
         return spec
-    return replace(spec, shape=tuple(wanted if dim == got else dim for dim in spec.shape))
+    return replace(spec, shape=tuple(wanted if spec.sizes.get(str(dim), dim) == got else dim for dim in spec.shape))
 
 
 def _combinations(model: Any, parameters: Mapping[str, Any]) -> Iterator[list[Part]]:

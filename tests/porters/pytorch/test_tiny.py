@@ -41,6 +41,12 @@ def test_a_configuration_and_a_signature_are_found(mechanism: str) -> None:
     assert sum(array.size for array in original.parameters().values()) < 5_000_000
 
 
+def test_the_likeliest_answer_to_a_message_is_followed_up_first() -> None:
+    shapes = {spec.name: spec.shape for spec in open_source("transformers:LxmertForQuestionAnswering@tiny").inputs}
+    assert [len(shapes[name]) for name in ("visual_feats", "visual_pos")] == [3, 3]
+    assert shapes["visual_feats"][:2] == shapes["visual_pos"][:2]
+
+
 def test_divided_widths_keep_their_products() -> None:
     config: Any = open_source("transformers:Mamba2ForCausalLM@tiny").model.config  # type: ignore[attr-defined]
     default = type(config)()
