@@ -121,8 +121,10 @@ def _switches(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 def _completed(model: Any, refused: Sequence[tuple[Call, Exception]]) -> Call | None:
     """Return one of the calls with what its error messages ask for, where the original runs on that."""
-    first = {str(error): (call, error, MOST_ROUNDS) for call, error in reversed(refused)}  # for each complaint
-    waiting = list(first.values())
+    first: dict[str, tuple[Call, Exception, int]] = {}
+    for call, error in refused:
+        first.setdefault(str(error), (call, error, MOST_ROUNDS))
+    waiting = list(reversed(first.values()))
     for _ in range(MOST_COMPLETIONS):
         if not waiting:
             break

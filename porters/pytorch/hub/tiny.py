@@ -33,6 +33,8 @@ from porters.pytorch.hub.fields import (
 
 # The longest list that is one of stages; a longer one that is as long as the model is deep is one of layers.
 MOST_STAGES = 6
+# Weights that a checkpoint would bring are seeded here: with less spread than this the input would decide nothing.
+LEAST_SPREAD, SPREAD = 1e-3, 0.02
 # Lists of the numbers of heads of stages.
 HEAD_LISTS = r"heads(_per_stage)?$"
 # The fields that say how wide a model is; the others are measured by them.
@@ -272,6 +274,8 @@ _KEEP: Any = object()
 
 
 def _small(name: str, value: Any, config: Any, scale: _Scale) -> Any:
+    if name == "initializer_range" and isinstance(value, float) and value < LEAST_SPREAD:
+        return SPREAD
     if isinstance(value, (bool, str, dict)) or value is None or isinstance(value, float):
         return _KEEP
     if isinstance(value, int):

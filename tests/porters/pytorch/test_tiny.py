@@ -79,6 +79,13 @@ def test_lists_with_an_entry_for_each_layer_are_as_long_as_the_model_is_deep(nam
     assert {len(item) for item in lists.values() if item is not None} == {depth}
 
 
+def test_seeded_weights_have_enough_spread_for_the_input_to_decide_something() -> None:
+    kind = need("transformers", "text").SamVisionConfig
+    assert kind().initializer_range < 1e-6
+    _, config = next(tiny_configs(kind))
+    assert config.initializer_range == 0.02
+
+
 def test_no_configuration_is_tried_twice() -> None:
     kind = need("transformers", "text").BertConfig
     said = [config.to_dict() for _, config in tiny_configs(kind)]
