@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import inspect
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from porters.pytorch import checkpoints, on_disk
 from porters.pytorch.hub.call import bind, find_call
-from porters.pytorch.hub.tiny import VARIANTS, tiny_config
+from porters.pytorch.hub.tiny import Variant, tiny_configs
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.sources import IMAGE_SIZE, failed, finish, licence_of, need, seeded, unknown, versions
 from porters.source import SourceOptions, with_inputs
@@ -19,6 +20,8 @@ from zoo.errors import UserError
 from zoo.inputs import InputSpec
 
 TINY = "@tiny"
+# Parameters of an architecture that runs in no smaller configuration.
+LARGEST_TINY = 50_000_000
 
 
 def open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
@@ -94,9 +97,10 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
     """Open an architecture in the first tiny configuration that it can be built and run in."""
     kind = _kind(transformers, rest.removesuffix(TINY))
     problem: Exception | None = None
-    for variant in VARIANTS:
+    for variant, config in _configs(kind, rest):
         try:
-            config = tiny_config(kind.config_class, variant)
+            if variant.large:
+                _weigh(kind, config)
             model = seeded(functools.partial(_built, kind, config), options.seed)
             call = find_call(model)
         except Exception as error:
@@ -111,6 +115,13 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
         return original
     assert problem is not None
     raise failed("no tiny configuration runs", f"transformers:{rest}", problem) from problem
+
+
+def _configs(kind: Any, rest: str) -> Iterator[tuple[Variant, Any]]:
+    try:
+        yield from tiny_configs(kind.config_class)
+    except Exception as error:
+        raise failed("no tiny configuration can be made", f"transformers:{rest}", error) from error
 
 
 def _described(transformers: Any, directory: Path, options: SourceOptions) -> tuple[Any, Any, list[Path]]:
@@ -172,6 +183,16 @@ def _optional(model: Any, specs: Sequence[InputSpec]) -> list[str]:
     return [name for name in masks if parameters[name].default is not inspect.Parameter.empty]
 
 
+def _weigh(kind: Any, config: Any) -> None:
+    """Hold a model that is not small by construction to a size that is quick to port, before it takes any memory."""
+    import torch
+
+    with torch.device("meta"):
+        count = sum(parameter.numel() for parameter in kind(copy.deepcopy(config)).parameters())
+    if count > LARGEST_TINY:
+        raise UserError("the model is not tiny", expected=f"at most {LARGEST_TINY} parameters", got=count)
+
+
 def _built(kind: Any, config: Any) -> Any:
     return kind(config).float()
 
@@ -181,6 +202,13 @@ def _kind(transformers: Any, name: str) -> Any:
     if getattr(kind, "config_class", None) is None:
         known = [item for item in dir(transformers) if item.endswith(("Model", "LMHeadModel")) or "For" in item]
         raise unknown("transformers architecture", name, known)
+    if kind.forward is need("torch", "torch").nn.Module.forward:
+        raise UserError(
+            "the architecture has no forward",
+            place=f"transformers:{name}",
+            got="a class that only joins or generates",
+            hint="name one of its parts",
+        )
     return kind
 
 

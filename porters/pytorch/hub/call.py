@@ -10,14 +10,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from porters.pytorch.hub import modalities
+from porters.pytorch.hub import documented, modalities
 from porters.pytorch.hub.modalities import Part, Placeholder
 from porters.pytorch.original import named_outputs, to_tensor
 from zoo.errors import UserError
 from zoo.inputs import InputSpec, sample
 
-# Candidates tried before a model counts as one that cannot be called.
-MOST_CANDIDATES = 96
+# Candidates tried before a model counts as one that cannot be called: of all modalities together, and of some.
+MOST_WHOLE, MOST_PARTIAL = 64, 32
+# The same for signatures out of the documentation.
+MOST_DOCUMENTED = 24
+# How many refused calls are mended by what their messages ask for, in how many ways each, how many times over.
+MOST_COMPLETIONS, MOST_ANSWERS, MOST_ROUNDS = 24, 6, 3
 # Sizes that the original must accept before its dimensions are taken for free: two batches and two lengths.
 _TRIALS = ({"batch": 2}, {"batch": 1, "sequence": 0, "target": 0})
 
@@ -57,7 +61,7 @@ class Bound:
 def bind(model: Any, constants: Mapping[str, Any]) -> None:
     """Give a model its fixed arguments; torch.export must not ask for those that ``forward`` demands."""
     model.register_forward_pre_hook(Bound(constants), with_kwargs=True)
-    demanded = [name for name in _required(inspect.signature(model.forward).parameters) if name in constants]
+    demanded = [name for name in documented.required(inspect.signature(model.forward).parameters) if name in constants]
     if demanded:
         model.forward = functools.partial(model.forward, **dict.fromkeys(demanded))
 
@@ -69,46 +73,110 @@ def find_call(model: Any) -> Call:
         UserError: If it runs on none of them.
     """
     parameters = inspect.signature(model.forward).parameters
-    switches = {"use_cache": False} if "use_cache" in parameters else {}
     problem: Exception | None = None
-    tried = 0
-    for parts in _combinations(model, parameters):
-        for call in _placed(model, parts, switches):
-            if tried >= MOST_CANDIDATES:
-                break
-            tried += 1
+    for calls in (
+        _by_modality(model, parameters),
+        itertools.islice(_by_documentation(model, parameters), MOST_DOCUMENTED),
+    ):
+        refused: list[tuple[Call, Exception]] = []
+        for call in calls:
             try:
                 _try(model, call)
             except Exception as error:
-                problem = problem or error
+                refused.append((call, error))
                 continue
             return call
+        # What a message asks for comes after what the modalities themselves say.
+        completed = _completed(model, refused)
+        if completed is not None:
+            return completed
+        problem = problem or (refused[0][1] if refused else None)
     said = "" if problem is None else f"{type(problem).__name__}: {str(problem).strip().splitlines()[0:1]}"
     raise UserError(
         "no signature is known that the model accepts",
         place=type(model).__name__,
-        expected="inputs for " + ", ".join(_required(parameters) or list(parameters)[:6]),
+        expected="inputs for " + ", ".join(documented.required(parameters) or list(parameters)[:6]),
         got=said or "nothing to try",
         hint="give the inputs by --input",
     ) from problem
 
 
-def _required(parameters: Mapping[str, Any]) -> list[str]:
-    return [
-        name
-        for name, item in parameters.items()
-        if item.default is item.empty and item.kind not in (item.VAR_KEYWORD, item.VAR_POSITIONAL)
-    ]
+def _by_modality(model: Any, parameters: Mapping[str, Any]) -> Iterator[Call]:
+    switches = _switches(parameters)
+    for parts in _combinations(model, parameters):
+        yield from _placed(model, parts, switches)
+
+
+def _by_documentation(model: Any, parameters: Mapping[str, Any]) -> Iterator[Call]:
+    names = documented.demanded(model)
+    if not names:
+        return
+    for specs in documented.combinations(model, names):
+        yield from _free_and_fixed(Call(specs, _switches(parameters)))
+
+
+def _switches(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    return {"use_cache": False} if "use_cache" in parameters else {}
+
+
+def _completed(model: Any, refused: Sequence[tuple[Call, Exception]]) -> Call | None:
+    """Return one of the calls with what its error messages ask for, where the original runs on that."""
+    first: dict[str, tuple[Call, Exception, int]] = {}
+    for call, error in refused:
+        first.setdefault(str(error), (call, error, MOST_ROUNDS))
+    waiting = list(reversed(first.values()))
+    for _ in range(MOST_COMPLETIONS):
+        if not waiting:
+            break
+        call, error, rounds = waiting.pop()
+        nearer = []
+        for better in itertools.islice(_asked_for(model, call, error), MOST_ANSWERS):
+            try:
+                _try(model, better)
+            except Exception as other:
+                if rounds > 1 and str(other) != str(error):
+                    nearer.append((better, other, rounds - 1))
+                continue
+            return better
+        waiting += reversed(nearer)  # the likeliest answer is followed up first
+    return None
+
+
+def _asked_for(model: Any, call: Call, error: Exception) -> Iterator[Call]:
+    """Yield the call with the arguments that a message names, and with the sizes that it wants."""
+    given = {*call.constants, *(spec.name for spec in call.inputs)}
+    missing = [name for name in documented.named_in(error, model) if name not in given]
+    free = any("batch" in spec.shape for spec in call.inputs)
+    for found in documented.combinations(model, missing) if missing else ():
+        yield replace(call, inputs=[*call.inputs, *(found if free else map(_of_one, found))])
+    longest = max((dim for spec in call.inputs for dim in spec.shape if isinstance(dim, int)), default=0)
+    for got, wanted in documented.sizes_in(error, longest):
+        resized = {spec.name: _resized(spec, got, wanted) for spec in call.inputs}
+        changed = [spec.name for spec in call.inputs if resized[spec.name] != spec]
+        for names in [changed, *([name] for name in changed if len(changed) > 1)] if changed else ():
+            yield replace(call, inputs=[resized[s.name] if s.name in names else s for s in call.inputs])
+
+
+def _resized(spec: InputSpec, got: int, wanted: int) -> InputSpec:
+    """Return an input of numbers or a mask with one of its sizes changed."""
+    if spec.dtype != "float32" and spec.kind != "mask":
+        return spec
+    return replace(spec, shape=tuple(wanted if spec.sizes.get(str(dim), dim) == got else dim for dim in spec.shape))
 
 
 def _combinations(model: Any, parameters: Mapping[str, Any]) -> Iterator[list[Part]]:
     """Yield one part for each modality that ``forward`` has arguments for."""
     names = list(parameters)
-    found = [list(options) for options in modalities.options(model, names, _required(parameters)) if options]
+    found = [list(options) for options in modalities.options(model, names, documented.required(parameters)) if options]
     if not found:
         return
+    whole = [[part for part in options if part.specs] or options for options in found]
+    yield from itertools.islice(itertools.product(*whole), MOST_WHOLE)
     # Signatures that leave an optional modality out come last.
-    yield from itertools.product(*found)
+    whole_ones = set(map(id, itertools.chain.from_iterable(whole)))
+    left_out = (parts for parts in itertools.product(*found) if not all(id(part) in whole_ones for part in parts))
+    yield from itertools.islice(left_out, MOST_PARTIAL)
+    yield from itertools.product(*([part for part in options if not part.specs] or options for options in found))
 
 
 def _placed(model: Any, parts: Sequence[Part], switches: Mapping[str, Any]) -> Iterator[Call]:
@@ -119,9 +187,7 @@ def _placed(model: Any, parts: Sequence[Part], switches: Mapping[str, Any]) -> I
     holders = [part.placeholder for part in parts if part.placeholder is not None]
     text = next((spec for spec in specs if spec.name == "input_ids"), None)
     if not holders or text is None:
-        whole = [*specs]
-        yield Call(whole, {**constants, **switches}, notes)
-        yield Call([_fixed(spec) for spec in whole], {**constants, **switches}, notes)
+        yield from _free_and_fixed(Call([*specs], {**constants, **switches}, notes))
         return
     fixed = {**constants, **switches}
     for counts in itertools.product(*(_counts(model, holder, specs, fixed) for holder in holders)):
@@ -130,8 +196,15 @@ def _placed(model: Any, parts: Sequence[Part], switches: Mapping[str, Any]) -> I
         types = tuple(kind for holder, count in pairs for kind in holder.types(count))
         length = 2 * (len(prefix) + 6)
         placed = [_with_prefix(spec, prefix, types, length) for spec in specs]
-        yield Call(placed, fixed, notes)
-        yield Call([_fixed(spec) for spec in placed], fixed, notes)
+        yield from _free_and_fixed(Call(placed, fixed, notes))
+
+
+def _free_and_fixed(call: Call) -> Iterator[Call]:
+    """Yield a call, and the same with every size but the batch fixed where it has such sizes."""
+    yield call
+    fixed = [_fixed(spec) for spec in call.inputs]
+    if fixed != call.inputs:
+        yield replace(call, inputs=fixed)
 
 
 def _with_prefix(spec: InputSpec, prefix: tuple[int, ...], types: tuple[int, ...], length: int) -> InputSpec:
@@ -141,6 +214,11 @@ def _with_prefix(spec: InputSpec, prefix: tuple[int, ...], types: tuple[int, ...
     if spec.name == "input_ids":
         return replace(spec, prefix=prefix)
     return replace(spec, prefix=types) if spec.name == "mm_token_type_ids" else spec
+
+
+def _of_one(spec: InputSpec) -> InputSpec:
+    """Return the input for a batch of one."""
+    return replace(spec, shape=tuple(1 if dim == "batch" else dim for dim in spec.shape))
 
 
 def _fixed(spec: InputSpec) -> InputSpec:

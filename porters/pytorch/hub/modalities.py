@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from porters.pytorch.hub.tiny import FIRST_ORDINARY_TOKEN, parts
+from porters.pytorch.hub.fields import FIRST_ORDINARY_TOKEN
+from porters.pytorch.hub.tiny import parts
 from zoo.inputs import InputSpec
 
 # Lengths of the text, of a decoder's text, and of sound in samples and in frames.
@@ -193,19 +195,25 @@ def _patches(config: Any, names: Sequence[str]) -> list[Part]:
 # -- sound --------------------------------------------------------------------------------------------------------
 
 
+# The fields that say how many numbers a frame of sound is.
+_BINS = ("num_mel_bins", "feature_size", "n_mels", "input_feat_per_channel", "input_dim", "input_size")
+
+
 def _sound(config: Any, names: Sequence[str]) -> list[Part]:
-    mels = _one(
-        setting(config, "num_mel_bins", "feature_size", "n_mels", "input_feat_per_channel", "input_dim", default=80)
-    )
+    widths = [setting(config, name) for name in _BINS]
+    bins = list(dict.fromkeys(_one(width) for width in widths if width)) or [80]
+    mels = bins[0]
     token = setting(config, "audio_token_id", "audio_token_index")
     holder = None if token is None else Placeholder(int(token), type_id=3)
     found: list[Part] = []
     if "input_features" in names:
         longest = setting(config, "max_source_positions", default=FRAMES // 2)
         lengths = dict.fromkeys([2 * int(longest), FRAMES, int(setting(config, "max_length", default=FRAMES))])
-        for frames in lengths:
-            for shape in ((mels, frames), (frames, mels)):
+        for width, frames in itertools.product(bins, lengths):
+            for shape in ((width, frames), (frames, width)):
                 found += _features("input_features", shape, frames, names, holder)
+        # Sound as an image of one channel.
+        found.append(Part([InputSpec("input_features", "float32", ("batch", 1, FRAMES, mels))], {}, holder))
     if "input_values" in names:
         longest = int(setting(config, "max_length", default=FRAMES))
         plain = InputSpec("input_values", "float32", ("batch", SAMPLES))

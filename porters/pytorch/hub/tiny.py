@@ -6,65 +6,50 @@ import copy
 import dataclasses
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-# What is small about every tiny model. Heads times their width is the model's width, so that sub-models fit together.
-WIDTH, HEADS, KEY_HEADS, HEAD_WIDTH, INNER = 64, 4, 2, 16, 128
-LAYERS, VOCABULARY, POSITIONS = 2, 256, 128
-EXPERTS, CHOSEN = 4, 2
-# Special tokens stand below this, the random ones of a signature above.
-FIRST_ORDINARY_TOKEN = 64
-# The narrowest stage of a hierarchical model.
-STAGE = 16
+from porters.pytorch.hub.fields import (
+    CHOSEN,
+    EXPERTS,
+    HEAD_WIDTH,
+    HEADS,
+    INNER,
+    LAYER_NUMBERS,
+    LAYERS,
+    OTHER_WIDTHS,
+    STAGE,
+    STAGE_DEPTHS,
+    STAGE_WIDTHS,
+    VOCABULARY,
+    WIDTH,
+    Kind,
+    is_numbers,
+    is_token,
+    renumbered,
+    rule_of,
+)
 
+# The longest list that is one of stages; a longer one that is as long as the model is deep is one of layers.
+MOST_STAGES = 6
+# Weights that a checkpoint would bring are seeded here: with less spread than this the input would decide nothing.
+LEAST_SPREAD, SPREAD = 1e-3, 0.02
+# Lists of the numbers of heads of stages.
+HEAD_LISTS = r"heads(_per_stage)?$"
+# The fields that say how wide a model is; the others are measured by them.
+_MAIN_WIDTH = r"^(hidden_size|d_model|n_embd|hidden_dim|embed_dim|dim|width)$"
 _TOKEN = re.compile(r"(_token_id|_token_index|_id|_index)$")
 _KNOWN_TOKENS = {"pad": 0, "bos": 1, "eos": 2, "decoder_start": 3, "sep": 4, "cls": 5, "mask": 6, "unk": 7}
-
-# (pattern of the field's name, value); the first that matches decides. None keeps the default.
-_RULES: Sequence[tuple[str, int | None]] = (
-    (r"vocab_size$|^vocab_size|_vocab_size|^num_embeddings$|^n_vocab", VOCABULARY),
-    (r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$", None),
-    (r"layer_offset$", 1),
-    (r"stride|^padding$|kernel|_padding$|dilation|^groups$|pretraining_tp|_offset$|temporal_patch|merge_size", None),
-    (r"^mamba_n_heads$|^mamba_num_heads$|^ssm_num_heads$", 2 * HEADS),
-    (r"num_key_value_heads$|num_kv_heads$|kv_heads$|^kv_n_heads$|num_key_value_groups", KEY_HEADS),
-    (r"linear_num_key_heads|index_n_heads|num_global_key_value_heads", KEY_HEADS),
-    (r"attention_heads$|num_heads$|^n_heads?$|num_attn_heads|_n_heads$|resampler_heads|linear_num_value_heads", HEADS),
-    (r"head_dim$|^dim_head$|d_head$|_dim_head$|^d_kv$|dim_per_head|attention_head_size|head_size$", HEAD_WIDTH),
-    (r"mamba_d_ssm", 2 * WIDTH),
-    (r"kv_channels|lora_rank|^rotary_dim$|_rank$|head_width", HEAD_WIDTH),
-    (r"shared_experts?$|^num_shared_experts$|n_shared|expert_num_shared|first_k_dense|moe_layer_start|num_dense", 1),
-    (r"_layers?$|^layers$|^depth$|num_[a-z_]*(layers|blocks)$|_depth$|_num_blocks$|^n_block$", LAYERS),
-    (r"experts_per_tok|expert_top_?k|moe_k$|^top_k(_experts)?$|moe_top_?k|num_selected_experts|topk_experts", CHOSEN),
-    (r"num_experts$|n_routed_experts|num_local_experts|^moe_num_experts|^num_.*_experts$|num_zero_experts", EXPERTS),
-    (r"^n_group$|^topk_group$|^num_expert_group", 1),
-    (r"period$|_interval$|sparse_step$|_frequency$|every_n|sliding_window_pattern|_freq$", 2),
-    (r"intermediate|ffn|inner|mlp_(dim|hidden)|^d_ff$|feed_?forward|ff_dim|fc_dim|^mlp_size", INNER),
-    (r"max_position|n_positions|max_seq|^max_length$|^n_ctx$|max_text_len|max_pos_emb|^seq_length", POSITIONS),
-    (r"max_source_positions|max_target_positions", POSITIONS // 2),
-    (r"sliding_window|attention_window|local_attention|^local_window|attention_chunk_size|block_size", 8),
-    (r"window_size$", 4),
-    (r"^(mamba_)?(d_)?state(_size|_dim)?$|ssm_state|mamba_d_state|d_state", HEAD_WIDTH),
-    (r"chunk_size$|chunk_length$", 8),
-    (r"mel_bins|num_mels|feature_size|^n_mels|mel_filters|input_feat_per_channel|mel_dim|^model_in_dim$", HEAD_WIDTH),
-    (r"num_queries|num_query_tokens|n_latents|num_latents|latent_query_num|query_length|num_learnable", 8),
-    (r"mm_tokens_per_image|image_seq_length|num_image_tokens|image_seq_len|video_seq", None),
-    (r"relative_attention_num_buckets|num_buckets|max_distance|_buckets$|rel_pos_bins|rel_2d_pos_bins", None),
-    (r"codebook_size|num_quantizers|num_codebooks|num_centroids|codevector", None),
-    (r"hidden_size|hidden_dim|d_model|n_embd|embed(ding)?_(dim|size)|^dim$|^width$|^emb_dim$|decoder_width", WIDTH),
-    (r"proj(ection)?_(dim|size)|out(put)?_(hidden_size|dim|size)|latent_dim|_hidden$|^output_channels", WIDTH),
-    (r"_groups$", WIDTH),
-    (r"_dim$|_size$|_channels$|_units$|_width$|_features$|num_filters|base_channels", WIDTH),
-)  # fmt: skip
-
 
 # What some classes leave open and their models need.
 _OPEN = {
     "vocab_size": VOCABULARY, "num_experts_per_tok": CHOSEN, "n_routed_experts": EXPERTS, "n_shared_experts": 1,
     "prediction_length": 8, "head_dim": HEAD_WIDTH,
 }  # fmt: skip
+
+# Kinds of layers that the library's models share.
+_KINDS_OF_LAYERS = {"layer_types": ("full_attention",), "mlp_layer_types": ("dense", "sparse")}
 
 
 @dataclass(frozen=True)
@@ -77,6 +62,11 @@ class Variant:
         inner: Width of feed-forward layers.
         heads: Whether numbers of heads shrink.
         decoder: Whether a model that can be encoder or decoder is told to be a decoder.
+        layers: How deep it is; None keeps the depth.
+        widths: ``fixed`` gives every width the same small value; ``divided`` divides them all by one power of two, so
+            that products and ratios of widths and heads stay what they were; ``kept`` leaves them alone.
+        fill: Whether what a class leaves open and does not work out gets a value.
+        published: Whether nothing shrinks at all.
     """
 
     image: int = 4
@@ -84,12 +74,51 @@ class Variant:
     inner: int = INNER
     heads: bool = True
     decoder: bool = False
+    layers: int | None = LAYERS
+    widths: Literal["fixed", "divided", "kept"] = "fixed"
+    fill: bool = False
+    published: bool = False
+
+    @property
+    def large(self) -> bool:
+        """Whether nothing bounds the number of parameters."""
+        return self.published or self.widths != "fixed"
 
 
-VARIANTS = (
+_FIXED = (
     Variant(), Variant(shrink_lists=False), Variant(image=8), Variant(image=8, shrink_lists=False),
     Variant(inner=WIDTH), Variant(heads=False), Variant(heads=False, shrink_lists=False), Variant(decoder=True),
+    Variant(layers=3 * LAYERS), Variant(fill=True),
 )  # fmt: skip
+_LARGER = (
+    Variant(widths="divided"), Variant(widths="divided", image=8), Variant(widths="divided", layers=3 * LAYERS),
+    Variant(widths="divided", layers=None), Variant(widths="kept"), Variant(widths="kept", layers=None, image=8),
+)  # fmt: skip
+_FILLED = (Variant(widths="divided", fill=True), Variant(widths="kept", fill=True))
+# From the smallest to what is published: each shrinks fewer fields, so that fewer of them can disagree.
+VARIANTS = (*_FIXED, *_LARGER, *_FILLED, Variant(published=True))
+
+
+def tiny_configs(kind: type[Any]) -> Iterator[tuple[Variant, Any]]:
+    """Yield the different configurations of a class, the smallest first; variants that it refuses are left out.
+
+    Raises:
+        Exception: What the class said to the first variant, if it refused them all.
+    """
+    problem: Exception | None = None
+    seen: list[Any] = []
+    for variant in VARIANTS:
+        try:
+            config = tiny_config(kind, variant)
+            said = config.to_dict()
+        except Exception as error:
+            problem = problem or error
+            continue
+        if said not in seen:
+            seen.append(said)
+            yield variant, config
+    if problem is not None and not seen:
+        raise problem
 
 
 def tiny_config(kind: type[Any], variant: Variant = VARIANTS[0]) -> Any:
@@ -99,16 +128,22 @@ def tiny_config(kind: type[Any], variant: Variant = VARIANTS[0]) -> Any:
         Exception: Whatever the class raises where the values do not fit together.
     """
     default = kind()
+    if variant.published:
+        return default
     return _shrunk(default, None, _Scale(default, variant))
 
 
 class _Scale:
-    """What must agree over a whole tree of configurations: the factor of stage widths, and token ids by name."""
+    """What must agree over a whole tree of configurations: the factors of widths, and token ids by name."""
 
     def __init__(self, config: Any, variant: Variant) -> None:
         self.variant = variant
+        self.fixed = variant.widths == "fixed"
         widths = [width for part in parts(config) for width in _stage_widths(part)]
-        self.factor = max(1.0, min(widths, default=STAGE) / STAGE) if variant.shrink_lists else 1.0
+        shrink = self.fixed and variant.shrink_lists
+        self.factor = max(1.0, min(widths, default=STAGE) / STAGE) if shrink else 1.0
+        self.divisor = _common_divisor(config) if variant.widths == "divided" else 1
+        self.image_ratio = _image_ratio(config, variant)
         self.tokens: dict[str, int] = {}
 
     def token(self, name: str) -> int:
@@ -122,6 +157,34 @@ class _Scale:
         """Return the width of a stage: a multiple of 8 where it was one."""
         small = width / self.factor
         return max(8, round(small / 8) * 8) if width >= 8 and self.factor > 1 else max(1, round(small))
+
+    def divided(self, value: int, least: int | None = None) -> int:
+        """Return a width divided by what all are divided by, where it can be; ``least`` is that of heads and groups."""
+        if value % self.divisor == 0:
+            return value // self.divisor
+        return value if least is None else max(least, value // self.divisor)
+
+    def layers(self, config: Any) -> int | None:
+        """Return how deep a model is to be: it has a layer for each of the features that are taken from it."""
+        if self.variant.layers is None:
+            return None
+        wanted = [len(item) for name, item in vars(config).items() if name.endswith("out_indices") and is_numbers(item)]
+        return max(self.variant.layers, *wanted, 0)
+
+
+def _common_divisor(config: Any) -> int:
+    """Return the power of two by which every width can be divided: heads stay whole, and at least two."""
+    most = [1 << 10]
+    for part in parts(config):
+        for name, item in vars(part).items():
+            rule = rule_of(name)
+            if not isinstance(item, int) or rule is None:
+                continue
+            if re.search(_MAIN_WIDTH, name) and item >= WIDTH:
+                most.append(item * 2 // WIDTH)
+            elif rule.kind is Kind.HEADS and rule.value >= HEADS and item > 1:
+                most.append(max(1, (item & -item) // 2))
+    return 1 << (min(most).bit_length() - 1)
 
 
 def parts(config: Any) -> Iterator[Any]:
@@ -139,20 +202,11 @@ def _is_config(item: Any) -> bool:
 def _stage_widths(config: Any) -> list[float]:
     found: list[float] = []
     for name, item in vars(config).items():
-        if re.search(_STAGE_LISTS, name) and _is_numbers(item):
+        if re.search(STAGE_WIDTHS, name) and is_numbers(item):
             found += [width for width in item if width >= STAGE]
-    if _is_numbers(getattr(config, "depths", None)):
+    if is_numbers(getattr(config, "depths", None)):
         found += [width for width in (getattr(config, "embed_dim", None),) if isinstance(width, int)]
     return found
-
-
-_STAGE_LISTS = (
-    r"hidden_sizes$|embed_dims?$|encoder_in_channels|embed_dim$|^dims$|embedding_dims|stage_.*channels|^layer_dims"
-)
-
-
-def _is_numbers(item: Any) -> bool:
-    return isinstance(item, (list, tuple)) and bool(item) and all(type(part) in (int, float) for part in item)
 
 
 def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
@@ -160,7 +214,7 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
     fields = {field.name: field for field in dataclasses.fields(config)} if dataclasses.is_dataclass(config) else {}
     values: dict[str, Any] = {}
     for name, field in fields.items():
-        if not field.init:
+        if not field.init or name.startswith("_"):
             continue
         given = field.default
         if given is dataclasses.MISSING:
@@ -168,23 +222,38 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
         now = _read(config, name)
         if now is None and name in _OPEN:
             values[name] = _OPEN[name]
+        elif now is None and scale.variant.fill:
+            small = _filled(name, str(field.type), config, scale)
+            values.update({} if small is _KEEP else {name: small})
         elif _is_config(now):
             values[name] = _shrunk(now, _plain(type(now)), scale)
         elif isinstance(now, dict) and given is None and name.endswith("rope_parameters"):
             values[name] = _rope(now, config)
-        elif given is not None:  # what a class leaves open it works out from the rest
-            small = _small(name, now, config, scale)
-            if small is not _KEEP:
-                values[name] = small
-        elif now is not None and plain is not None and _read(plain, name) != now:
-            small = _small(name, now, config, scale)  # the configuration around it has set this
-            values[name] = now if small is _KEEP else small
+        else:
+            # What the configuration around it has set stays set; what a class leaves open it works out from the rest.
+            # A name may be that of an architecture which has one size: the smallest variants take the class's own.
+            set_around = now is not None and plain is not None and _read(plain, name) != now
+            set_around = set_around and not (scale.fixed and isinstance(given, str))
+            numbers = _is_table(now) or _is_choice(name, now)
+            small = _small(name, now, config, scale) if given is not None or set_around or numbers else _KEEP
+            if small is not _KEEP or set_around:
+                values[name] = now if small is _KEEP else small
     values.update(_geometry(config, values, scale))
+    values.update(_switches(config, plain, fields))
+    values.update(_features(config, plain, scale))
     if "use_cache" in fields:
         values["use_cache"] = False
     if scale.variant.decoder and "is_decoder" in fields:
         values["is_decoder"] = True
     return type(config)(**values)
+
+
+def _switches(config: Any, plain: Any, fields: Container[str]) -> dict[str, bool]:
+    """Return the switches that are no field of the class and that the configuration around it has set."""
+    if plain is None:
+        return {}
+    free = {name: item for name, item in vars(config).items() if name not in fields and not name.startswith("_")}
+    return {name: item for name, item in free.items() if isinstance(item, bool) and vars(plain).get(name) != item}
 
 
 def _read(config: Any, name: str) -> Any:
@@ -205,66 +274,144 @@ _KEEP: Any = object()
 
 
 def _small(name: str, value: Any, config: Any, scale: _Scale) -> Any:
+    if name == "initializer_range" and isinstance(value, float) and value < LEAST_SPREAD:
+        return SPREAD
     if isinstance(value, (bool, str, dict)) or value is None or isinstance(value, float):
         return _KEEP
     if isinstance(value, int):
         return _small_number(name, value, config, scale)
     if isinstance(value, (list, tuple)) and value:
-        return _small_list(name, value, scale)
+        return _small_list(name, value, config, scale)
     return _KEEP
-
-
-def _is_token(name: str) -> bool:
-    return bool(
-        re.search(r"token_(id|index)$|^(pad|bos|eos|sep|unk|mask|eoi|boi|eoa|boa|lang)_(id|index)$|_index$", name)
-    ) and ("token" in name or "_index" in name or name.endswith("_id"))
 
 
 def _small_number(name: str, value: int, config: Any, scale: _Scale) -> Any:
-    if _is_token(name):
+    if is_token(name):
         return value if value < 0 else scale.token(name)
-    if hasattr(config, "depths") and name in ("embed_dim", "embedding_size", "hidden_size", "num_features"):
+    hierarchical = hasattr(config, "depths") and name in ("embed_dim", "embedding_size", "hidden_size", "num_features")
+    if hierarchical and scale.fixed:
         return scale.stage(value)
-    small = next((small for pattern, small in _RULES if re.search(pattern, name)), None)
-    if small is None or value <= 0:
+    rule = rule_of(name)
+    if rule is None or value <= 0:
         return _KEEP
+    if rule.kind is Kind.COUNT:
+        return min(value, rule.value)
+    if rule.kind is Kind.LAYERS:
+        layers = scale.layers(config)
+        return _KEEP if layers is None or value in _stages(config) else min(value, layers)
+    if rule.kind is Kind.KEPT or (rule.kind is Kind.DETAIL and not scale.fixed):
+        return _KEEP
+    if not scale.fixed:
+        return scale.divided(value, 1 if rule.kind is Kind.HEADS or "groups" in name else None)
     if name == "window_size" and value > WIDTH:  # in pixels, or in frames
         return _KEEP
-    if small in (HEADS, KEY_HEADS) and "head" in name and not scale.variant.heads:
+    if rule.kind is Kind.HEADS and not scale.variant.heads:
         return _KEEP
-    return min(value, scale.variant.inner if small == INNER else small)
+    return min(value, scale.variant.inner if rule.value == INNER else rule.value)
 
 
-def _small_list(name: str, value: Sequence[Any], scale: _Scale) -> Any:
+def _stages(config: Any) -> set[int]:
+    """Return the numbers of stages that lists of depths and widths speak of: lists and number must agree."""
+    lists = [item for name, item in vars(config).items() if is_numbers(item) and name in ("depths", "hidden_sizes")]
+    return {len(item) for item in lists}
+
+
+def _depth(config: Any) -> int | None:
+    """Return the number of layers that a configuration names."""
+    for name, item in vars(config).items():
+        rule = rule_of(name)
+        if rule is not None and rule.kind is Kind.LAYERS and type(item) is int:
+            return item
+    return None
+
+
+def _is_choice(name: str, value: Any) -> bool:
+    """Say whether a value names a few layers of a model."""
+    return bool(re.search(LAYER_NUMBERS, name)) and is_numbers(value) and len(value) <= MOST_STAGES
+
+
+def _is_table(value: Any) -> bool:
+    """Say whether a value is a list of pairs: heights and widths."""
+    return (
+        isinstance(value, (list, tuple)) and bool(value) and all(is_numbers(item) and len(item) == 2 for item in value)
+    )
+
+
+def _small_list(name: str, value: Sequence[Any], config: Any, scale: _Scale) -> Any:
     kind: Any = type(value)
+    layers, before = scale.layers(config), _depth(config)
     if all(isinstance(item, str) for item in value):
-        # Two layers: the first kind and, where there is one, another.
-        if "type" not in name and "pattern" not in name:
+        # The first kinds of layers and, where there is one, another.
+        if layers is None or ("type" not in name and "pattern" not in name):
             return _KEEP
+        head = list(value[:layers])
         other = next((item for item in value if item != value[0]), value[0])
-        return kind((value[0], other)[:LAYERS])
-    if not _is_numbers(value):
+        return kind(head if other in head else [*head[:-1], other])
+    if _is_table(value) and name.endswith("sizes"):
+        return [[max(1, round(side * scale.image_ratio)) for side in pair] for pair in value]
+    if not is_numbers(value):
         return _KEEP
-    if re.search(r"^depths$|num_block|layers_per|_depths?$|num_layers$|block_repeats|stage_num", name):
+    if re.search(STAGE_DEPTHS, name):
         return kind(min(item, 2 if place in (0, len(value) - 2) else 1) for place, item in enumerate(value))
-    if re.search(r"(index|indexes|indices|layers|layer)$", name):
-        inside = [item if item < 0 else min(item, LAYERS - 1) for item in value]
-        inside = [max(item, -LAYERS) for item in inside]
-        return kind(dict.fromkeys(inside))
-    if re.search(_STAGE_LISTS, name):
+    if layers is not None and len(value) == before and before > MOST_STAGES:
+        return kind(value[:layers])
+    if layers is not None and re.search(LAYER_NUMBERS, name):
+        return _KEEP if hasattr(config, "depths") else kind(renumbered(value, layers, before))
+    return _small_widths(name, value, scale)
+
+
+def _small_widths(name: str, value: Sequence[Any], scale: _Scale) -> Any:
+    kind: Any = type(value)
+    widths = re.search(STAGE_WIDTHS, name) or re.search(OTHER_WIDTHS, name)
+    if scale.variant.widths == "divided" and (widths or re.search(HEAD_LISTS, name)):
+        least = None if widths else 1
+        return kind(scale.divided(item, least) if isinstance(item, int) else item for item in value)
+    if not scale.fixed:
+        return _KEEP
+    if re.search(STAGE_WIDTHS, name):
         return kind(scale.stage(item) for item in value)
-    if re.search(r"heads$", name) and scale.variant.shrink_lists:
+    if re.search(HEAD_LISTS, name) and scale.variant.shrink_lists:
         return kind(2 if item > 1 else 1 for item in value)
-    if re.search(r"conv_dim$|tdnn_dim|_hidden_sizes$|_channels$|_dims?$", name) and scale.variant.shrink_lists:
+    if widths and scale.variant.shrink_lists:
         return kind(min(item, WIDTH // 2) if item > 3 else item for item in value)
     return _KEEP
+
+
+def _features(config: Any, plain: Any, scale: _Scale) -> dict[str, Any]:
+    """Return which stages a backbone hands on, where the configuration around it has said so."""
+    taken = getattr(config, "_out_indices", None)
+    if taken is None or plain is None or taken == getattr(plain, "_out_indices", None):
+        return {}
+    layers, before = scale.layers(config), _depth(config)
+    if before is None and scale.fixed and layers is not None:  # a backbone of timm's, which is as wide as it is
+        return {"out_indices": renumbered(taken, min(layers, LAYERS), None)}
+    if layers is None or before is None or len(config.stage_names) != before + 1 or hasattr(config, "depths"):
+        return {"out_indices": list(taken)}
+    return {"out_indices": renumbered(taken, min(layers, before), before)}
+
+
+def _filled(name: str, annotation: str, config: Any, scale: _Scale) -> Any:
+    """Return a value for what a class leaves open and does not work out either."""
+    layers = scale.layers(config) or LAYERS
+    if name in _KINDS_OF_LAYERS:
+        kinds = _KINDS_OF_LAYERS[name]
+        return [kinds[place % len(kinds)] for place in range(layers)]
+    if name == "rope_parameters":
+        return {"rope_type": "default", "rope_theta": 10000.0}
+    if "int" not in annotation or "list" in annotation or "tuple" in annotation:
+        return _KEEP
+    if is_token(name):
+        return scale.token(name)
+    rule = rule_of(name)
+    return _KEEP if rule is None or not rule.value else rule.value
 
 
 def _rope(parameters: dict[str, Any], config: Any) -> dict[str, Any]:
     """Shrink the sections of a multi-axis rotary embedding to the width of a tiny head; the rest stays."""
     small = copy.deepcopy(parameters)
-    holders = [small, *[item for item in small.values() if isinstance(item, dict)]]
-    if "mrope_section" in getattr(config, "ignore_keys_at_rope_validation", ()):
+    nested = [item for item in small.values() if isinstance(item, dict)]
+    holders = [small, *nested]
+    if "mrope_section" in getattr(config, "ignore_keys_at_rope_validation", ()) and "rope_type" in small:
         small.setdefault("mrope_section", [1, 1, 1])  # the model's own default is that of a wide head
     for holder in holders:
         section = holder.get("mrope_section")
@@ -288,11 +435,25 @@ def _geometry(config: Any, values: dict[str, Any], scale: _Scale) -> dict[str, A
     size = getattr(config, "image_size", None)
     if size is None or "image_size" not in {field.name for field in dataclasses.fields(config)}:
         return {}
-    patch = getattr(config, "patch_size", None)
+    side = _side(config, scale.variant)
+    return {"image_size": type(size)([side] * len(size)) if isinstance(size, (list, tuple)) else side}
+
+
+def _side(config: Any, variant: Variant) -> int:
+    size, patch = config.image_size, getattr(config, "patch_size", None)
     patch = patch[0] if isinstance(patch, (list, tuple)) and patch else patch
     hierarchical = any(hasattr(config, name) for name in ("depths", "hidden_sizes", "strides", "embed_dims"))
     unit = patch if isinstance(patch, int) and not hierarchical else STAGE
-    side = unit * scale.variant.image
+    side = unit * variant.image
     whole = size[0] if isinstance(size, (list, tuple)) else size
-    side = min(side, whole) if isinstance(whole, int) else side
-    return {"image_size": type(size)([side] * len(size)) if isinstance(size, (list, tuple)) else side}
+    return min(side, whole) if isinstance(whole, int) else side
+
+
+def _image_ratio(config: Any, variant: Variant) -> float:
+    """Return by how much images shrink, and with them all the sizes of feature maps."""
+    for part in sorted(parts(config), key=lambda part: not hasattr(part, "patch_size")):
+        size = getattr(part, "image_size", None)
+        whole = size[0] if isinstance(size, (list, tuple)) and size else size
+        if isinstance(whole, int) and whole and dataclasses.is_dataclass(part):
+            return _side(part, variant) / whole
+    return 1.0
