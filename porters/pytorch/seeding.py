@@ -43,7 +43,7 @@ def _fan_in(module: torch.nn.Module, name: str, weight: torch.Tensor) -> int | N
     if isinstance(module, torch.nn.modules.conv._ConvNd) and module.transposed and name == "weight":
         return int(weight[:, 0].numel() // (module.groups * math.prod(module.stride)))
     if isinstance(module, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)) and name == "weight":
-        return weight[0].numel()
+        return int(weight[0].numel())
     # The matrices of experts stand in one tensor, either way round.
     return max(weight.shape[1:]) if weight.dim() == 3 and name.endswith("proj") else None
 

@@ -52,3 +52,19 @@ def test_a_tiny_configuration_gets_weights_that_suit_its_widths() -> None:
     layer = model.model.layers[0]
     assert float(layer.self_attn.q_proj.weight.std()) == pytest.approx(64**-0.5, rel=0.05)
     assert float(layer.mlp.experts.down_proj.std()) == pytest.approx(128**-0.5, rel=0.05)
+
+
+class Gated(torch.nn.Module):
+    """A layer behind a gate that is shut when the model is new, and a temperature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 4)
+        self.gate = torch.nn.Parameter(torch.zeros(1))
+        self.temperature = torch.nn.Parameter(torch.tensor(2.0))
+
+
+def test_a_gate_that_is_shut_is_opened_and_another_number_stays() -> None:
+    model = seeded(Gated, 0)
+    assert float(model.gate) != 0.0
+    assert float(model.temperature) == 2.0
