@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from unittest import mock
 
 from porters.porter import PrecisionUnavailableError, Ranges
 from porters.pytorch.decisions import Place, Settled, UndecidedError, deciding
+from porters.pytorch.eager_ways import eager_ways
 from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, to_tensor
@@ -29,8 +29,10 @@ MOST_DECISIONS, DECISION_CASES = 8, 4
 _STANDARD_LIBRARY = str(Path(contextlib.__file__).parent)
 
 
-def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+def capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str] = ()) -> tuple[Any, list[str]]:
     """Return the exported program and notes for the card; ``original.outputs`` is filled in where it can be run.
+
+    The dimensions ``fixed`` have the sizes of the example.
 
     Raises:
         UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
@@ -39,21 +41,21 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     if program is not None:
         return program, []
     try:
-        return _capture(original, dynamic)
+        return _capture(original, dynamic, fixed)
     except UserError as whole:
         inputs = original.inputs
         original.inputs = [spec for spec in inputs if spec.name not in original.optional]
         if len(original.inputs) == len(inputs):
             raise
         try:
-            program, notes = _capture(original, dynamic)
+            program, notes = _capture(original, dynamic, fixed)
         except UserError:
             original.inputs = inputs
             raise whole from None
         return program, [*notes, f"without {', '.join(original.optional)}: the model branches on values of theirs"]
 
 
-def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+def _capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str]) -> tuple[Any, list[str]]:
     import torch
 
     device = "cpu" if original.on_disk is None else "meta"
@@ -61,7 +63,7 @@ def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     if original.runs:
         with torch.no_grad(), blaming_inputs(original.inputs):
             original.outputs = list(original.outputs_of(original.model(**feed)))
-    symbolic = _symbolic(original, dynamic)
+    symbolic = _symbolic(original, dynamic, fixed)
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
@@ -74,7 +76,8 @@ def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
             program = _settling(original, example, shapes, follow, settled)
             bound = tight(program, original.inputs, dynamic) if shapes is not None else []
             if bound:
-                program = _settling(original, example, _symbolic(original, dynamic, bound), follow, settled)
+                narrow = _symbolic(original, dynamic, [*fixed, *bound])
+                program = _settling(original, example, narrow, follow, settled)
         except Exception as error:
             errors.append(error)
             continue
@@ -133,32 +136,9 @@ def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool, wa
     decider = deciding(original.model, ways) if follow else contextlib.nullcontext()
     # Looking for such functions takes longer than a small model's whole translation: only where there may be some.
     wholes = whole_functions() if follow or _detects(original.model) else contextlib.nullcontext()
-    with torch.no_grad(), wholes, follower, decider, _no_idle_conversions():
+    with torch.no_grad(), wholes, follower, decider, eager_ways():
         program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
     return _without_vmap(program)
-
-
-@contextlib.contextmanager
-def _no_idle_conversions() -> Iterator[None]:
-    """Let a module convert a part of itself, inside its ``forward``, to the dtype that the part has already.
-
-    That changes nothing, but torch would replace every parameter by itself, which it cannot while it traces.
-    """
-    import torch
-
-    own = torch.nn.Module.to
-
-    def convert(module: Any, *args: Any, **kwargs: Any) -> Any:
-        wanted = args[0] if len(args) == 1 and not kwargs else None
-        tensors = [*module.parameters(), *module.buffers()]
-        if isinstance(wanted, torch.dtype) and all(
-            item.dtype == wanted or not (item.is_floating_point() or item.is_complex()) for item in tensors
-        ):
-            return module
-        return own(module, *args, **kwargs)
-
-    with mock.patch.object(torch.nn.Module, "to", convert):
-        yield
 
 
 def _detects(model: torch.nn.Module) -> bool:

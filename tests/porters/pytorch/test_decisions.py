@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import torch
 from porters.porting import port_to
 from porters.pytorch.capture import capture
 from porters.pytorch.decisions import Place, _not_raising
+from porters.pytorch.eager_ways import eager_ways
 from porters.pytorch.original import TorchOriginal, to_tensor
 from porters.source import SourceOptions
 from zoo.artifact import open_artifact
@@ -206,3 +209,38 @@ def test_sizes_given_as_known_tensors_are_numbers() -> None:
     program, _ = capture(original_of(Resized(), "batch", 2, 4, 4), {})
     result = program.graph.output_node().args[0][0].meta["val"]
     assert tuple(result.shape[1:]) == (2, 6, 4)
+
+
+def test_a_model_file_that_does_something_else_for_export_does_it_the_eager_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    alone, both = (types.ModuleType(f"transformers.models.{name}.modeling_{name}") for name in ("alone", "both"))
+    for module in (alone, both):
+        module.__dict__["is_torchdynamo_exporting"] = lambda: True
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    both.__dict__["is_torchdynamo_compiling"] = lambda: True
+    with eager_ways():
+        assert not alone.is_torchdynamo_exporting()
+        assert both.is_torchdynamo_exporting()
+    assert alone.is_torchdynamo_exporting()
+
+
+class Solved(torch.nn.Module):
+    """Solves a system as large as the input is long."""
+
+    def forward(self, x: Any) -> Any:
+        system = (x @ x.mT).tril(-1)
+        return torch.linalg.solve_triangular(system, x, upper=False, unitriangular=True)
+
+
+def test_a_size_that_only_the_translation_needs_is_fixed_and_the_card_says_why(tmp_path: Path) -> None:
+    spec = InputSpec("x", "float32", ("batch", "length", 3), std=0.3, sizes={"length": 5})
+    result = port_to(Solved(), tmp_path / "port", SourceOptions([spec]), record_golden=False)
+    assert result.fallback is False
+    assert "length had to be fixed: linear algebra of a symbolic extent" in result.notes
+    artifact = open_artifact(tmp_path / "port")
+    assert artifact.card()["inputs"][0]["shape"] == ["batch", 5, 3]
+    x = sample([spec], 0, sizes={"batch": 3})["x"]
+    with onnxruntime.load(artifact.model_path, threads=1) as session:
+        got = next(iter(session.run({"x": x}).values()))
+    np.testing.assert_allclose(got, Solved()(to_tensor(x)).numpy(), rtol=1e-5, atol=1e-5)
