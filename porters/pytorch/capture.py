@@ -66,8 +66,9 @@ def _capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str]) -> 
     symbolic = _symbolic(original, dynamic, fixed)
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
+    one = original.arguments(_example(original.inputs, dynamic, device, batch=1))
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
-        attempts.append((original.arguments(_example(original.inputs, dynamic, device, batch=1)), None, True))
+        attempts.append((one, None, True))
     errors: list[Exception] = []
     open_sizes: Any = None
     settled = Settled()
@@ -76,8 +77,9 @@ def _capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str]) -> 
             program = _settling(original, example, shapes, follow, settled)
             bound = tight(program, original.inputs, dynamic) if shapes is not None else []
             if bound:
-                narrow = _symbolic(original, dynamic, [*fixed, *bound])
-                program = _settling(original, example, narrow, follow, settled)
+                # Where the code goes over the samples one by one, one of them is the most useful number.
+                fewest = one if "batch" in bound else example
+                program = _settling(original, fewest, _symbolic(original, dynamic, [*fixed, *bound]), follow, settled)
         except Exception as error:
             errors.append(error)
             continue

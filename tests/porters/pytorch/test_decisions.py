@@ -244,3 +244,15 @@ def test_a_size_that_only_the_translation_needs_is_fixed_and_the_card_says_why(t
     with onnxruntime.load(artifact.model_path, threads=1) as session:
         got = next(iter(session.run({"x": x}).values()))
     np.testing.assert_allclose(got, Solved()(to_tensor(x)).numpy(), rtol=1e-5, atol=1e-5)
+
+
+class Listed(torch.nn.Module):
+    """Takes its samples one by one."""
+
+    def forward(self, x: Any) -> Any:
+        return torch.cat([row.cumsum(0) for row in x])
+
+
+def test_a_number_of_samples_that_the_code_goes_over_is_one() -> None:
+    program, _ = capture(original_of(Listed(), "batch", 4), {})
+    assert tuple(program.graph.output_node().args[0][0].meta["val"].shape) == (4,)
