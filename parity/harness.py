@@ -12,7 +12,7 @@ from parity import cases as cases_module
 from parity import guards, rows
 from parity.cases import Case
 from parity.layers.agreement import Agreement
-from parity.layers.diagnosis import may_decide, with_layers
+from parity.layers.diagnosis import with_layers
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics, Pool
 from parity.rows import Decisions
@@ -150,7 +150,7 @@ def check(
         tallies, findings, ran, probed = _run_all(sides, cases, seed, progress)
         outputs = [_worst(name, runs, limits) for name, runs in _by_output(tallies).items()]
         result = _verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, sides.notes)
-        if layers or may_decide(result):
+        if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
     if save:
         artifact.add_result("parity" if on == "onnxruntime" else f"parity-{on.lower()}", result)

@@ -10,11 +10,12 @@ from typing import Any
 import onnx_ir as ir
 
 from porters.canonicalize import canonicalize
-from porters.porter import Original, Translation, UnsupportedOpsError
+from porters.porter import Original, Ranges, Translation, UnsupportedOpsError
 from porters.pytorch.capture import capture, input_names
 from porters.pytorch.guards import least
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.walker import Walker
+from zoo.errors import UserError
 from zoo.graph import GraphBuilder
 from zoo.inputs import InputSpec
 
@@ -35,10 +36,11 @@ class PyTorchPorter:
         names = input_names(program, original)
         specs = _ported_signature(program, original.inputs, names, notes)
         try:
-            model = _walk(original, program, specs, names)
-            translation = Translation(model, specs, notes=notes)
+            translation = Translation(_walk(original, program, specs, names), specs, notes=notes)
         except UnsupportedOpsError as error:
-            translation = _fall_back(original, program, specs, error, notes)
+            translation = _of_fixed_sizes(original, dynamic or {}, error) or _fall_back(
+                original, program, specs, error, notes
+            )
         canonicalize(translation.model)
         translation.seconds = {"export": exported - started, "translate": time.perf_counter() - exported}
         return translation
@@ -122,6 +124,23 @@ def _output_names(original: TorchOriginal, program: Any, count: int) -> list[str
     dummy = pytree.tree_unflatten([torch.empty(0) for _ in range(spec.num_leaves)], spec)
     names = list(original.outputs_of(dummy))
     return names if len(names) == count else [f"output_{i}" for i in range(count)]
+
+
+def _of_fixed_sizes(original: TorchOriginal, dynamic: Ranges, error: UnsupportedOpsError) -> Translation | None:
+    """Translate a model again where nothing but symbolic sizes was in the way: all but batch and wishes."""
+    dims = dict.fromkeys(dim for spec in original.inputs for dim in spec.shape if isinstance(dim, str))
+    fixed = [dim for dim in dims if dim != "batch" and dim not in dynamic]
+    reasons = sorted({item.hint for item in error.ops})
+    if not fixed or original.capturable is not None or not all("symbolic" in reason for reason in reasons):
+        return None
+    try:
+        program, notes = capture(original, dynamic, fixed)
+        names = input_names(program, original)
+        notes.append(f"{', '.join(fixed)} had to be fixed: {', '.join(reasons)}")
+        specs = _ported_signature(program, original.inputs, names, notes)
+        return Translation(_walk(original, program, specs, names), specs, notes=notes)
+    except (UserError, UnsupportedOpsError):
+        return None
 
 
 def _fall_back(

@@ -64,8 +64,11 @@ class Original(Protocol):
         """Return the original's weights under their upstream names."""
         ...
 
-    def steps(self) -> Steps:
+    def steps(self, ported: Sequence[InputSpec]) -> Steps:
         """Return the original's own graph, to be run operator by operator.
+
+        Args:
+            ported: The signature of the port, some dimensions of which may be fixed: the graph is that of the port.
 
         Raises:
             PrecisionUnavailableError: If it cannot be run so.

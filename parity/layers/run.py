@@ -20,7 +20,7 @@ from zoo.artifact import Artifact
 from zoo.errors import UserError
 from zoo.executor import Session
 from zoo.graph import HANDLE
-from zoo.inputs import Feed
+from zoo.inputs import Feed, InputSpec
 from zoo.store import read_tensor
 
 Arrays = dict[str, np.ndarray]
@@ -60,7 +60,7 @@ class LayerRun:
         self._model = artifact.model()
         self._limits = limits
         self._load = load
-        self._steps = original.steps()
+        self._steps = original.steps([InputSpec.from_card(entry) for entry in artifact.card()["inputs"]])
         known = self._steps.handles()
         self._layers = cut(self._model.graph, known)
         self._sessions: dict[int, Session] = {}

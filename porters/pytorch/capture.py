@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from porters.porter import Ranges
+from porters.porter import PrecisionUnavailableError, Ranges
+from porters.pytorch.decisions import Place, Settled, UndecidedError, deciding
+from porters.pytorch.eager_ways import eager_ways
 from porters.pytorch.guards import tight
 from porters.pytorch.known_values import known_values
 from porters.pytorch.original import TorchOriginal, to_tensor
@@ -19,11 +22,17 @@ from zoo.inputs import InputSpec, sample
 if TYPE_CHECKING:
     import torch
 
+# Places where a model decides by its data that are settled before it counts as one that cannot be captured, and the
+# seeded inputs that the original is asked on for each.
+MOST_DECISIONS, DECISION_CASES = 8, 4
+
 _STANDARD_LIBRARY = str(Path(contextlib.__file__).parent)
 
 
-def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+def capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str] = ()) -> tuple[Any, list[str]]:
     """Return the exported program and notes for the card; ``original.outputs`` is filled in where it can be run.
+
+    The dimensions ``fixed`` have the sizes of the example.
 
     Raises:
         UserError: If the original does not run on its inputs, or torch.export cannot capture it at all.
@@ -32,13 +41,17 @@ def capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     if program is not None:
         return program, []
     try:
-        return _capture(original, dynamic)
-    except UserError:
-        kept = [spec for spec in original.inputs if spec.name not in original.optional]
-        if len(kept) == len(original.inputs):
+        return _capture(original, dynamic, fixed)
+    except UserError as whole:
+        inputs = original.inputs
+        original.inputs = [spec for spec in inputs if spec.name not in original.optional]
+        if len(original.inputs) == len(inputs):
             raise
-        original.inputs = kept
-        program, notes = _capture(original, dynamic)
+        try:
+            program, notes = _capture(original, dynamic, fixed)
+        except UserError:
+            original.inputs = inputs
+            raise whole from None
         return program, [*notes, f"without {', '.join(original.optional)}: the model branches on values of theirs"]
 
 
@@ -57,7 +70,7 @@ def input_names(program: Any, original: TorchOriginal) -> dict[str, str]:
     return {placeholders[path]: leaf for path, leaf in wanted.items() if leaf in names}
 
 
-def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
+def _capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str]) -> tuple[Any, list[str]]:
     import torch
 
     device = "cpu" if original.on_disk is None else "meta"
@@ -65,19 +78,23 @@ def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
     if original.runs:
         with torch.no_grad(), blaming_inputs(original.inputs):
             original.outputs = list(original.outputs_of(original.model(**feed)))
-    symbolic = _symbolic(original, dynamic)
+    symbolic = _symbolic(original, dynamic, fixed)
     # The model's own sizes come last: a batch of one, where the symbolic one was two.
     attempts: list[tuple[dict[str, Any], Any, bool]] = [(feed, symbolic, False), (feed, symbolic, True)]
+    one = original.arguments(_example(original.inputs, dynamic, device, batch=1))
     if any(isinstance(dim, str) for spec in original.inputs for dim in spec.shape):
-        attempts.append((original.arguments(_example(original.inputs, dynamic, device, batch=1)), None, True))
+        attempts.append((one, None, True))
     errors: list[Exception] = []
     open_sizes: Any = None
+    settled = Settled()
     for example, shapes, follow in attempts:
         try:
-            program = _export(original, example, shapes, follow)
+            program = _settling(original, example, shapes, follow, settled)
             bound = tight(program, original.inputs, dynamic) if shapes is not None else []
             if bound:
-                program = _export(original, example, _symbolic(original, dynamic, bound), follow)
+                # Where the code goes over the samples one by one, one of them is the most useful number.
+                fewest = one if "batch" in bound else example
+                program = _settling(original, fewest, _symbolic(original, dynamic, [*fixed, *bound]), follow, settled)
         except Exception as error:
             errors.append(error)
             continue
@@ -85,12 +102,37 @@ def _capture(original: TorchOriginal, dynamic: Ranges) -> tuple[Any, list[str]]:
             open_sizes = program  # with known values there may be no such sizes
             continue
         if shapes is not None:
-            return program, []
+            return program, settled.reasons
         if open_sizes is None:
-            return program, [f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"]
+            refused = f"every size is fixed: torch.export refuses symbolic ones ({_cause(errors[0])})"
+            return program, [refused, *settled.reasons]
     if open_sizes is not None:
         return open_sizes, []
     raise _export_failed(original, errors[-1]) from errors[-1]
+
+
+def _settling(original: TorchOriginal, example: Any, shapes: Any, follow: bool, settled: Settled) -> Any:
+    """Export, with what the model decides by its data settled one by one where values are followed."""
+    while True:
+        try:
+            return _export(original, example, shapes, follow, settled.ways)
+        except UndecidedError as question:
+            if len(settled.ways) == MOST_DECISIONS or not settled.settle(
+                question.place, functools.partial(_answers, original)
+            ):
+                raise question.__cause__ or question from None
+
+
+def _answers(original: TorchOriginal, context: Any) -> list[dict[str, Any]]:
+    """Return what the original says inside ``context`` on seeded inputs of one sample, in float64 where it can."""
+    if not original.runs:
+        raise PrecisionUnavailableError("the weights stay on disk")
+    found = []
+    for case in range(DECISION_CASES):
+        feed = sample(original.inputs, 0, case, {"batch": 1})
+        with context:
+            found.append(original.run(feed, "float64"))
+    return found
 
 
 def _decided_by_data(program: Any) -> bool:
@@ -98,7 +140,7 @@ def _decided_by_data(program: Any) -> bool:
     return any(node.meta.get("unbacked_bindings") for node in program.graph.nodes)
 
 
-def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) -> Any:
+def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool, ways: Mapping[Place, bool]) -> Any:
     import torch
 
     if original.capturable is not None:  # its inputs have names of their own, in the same order
@@ -108,9 +150,10 @@ def _export(original: TorchOriginal, example: Any, shapes: Any, follow: bool) ->
                 original.capturable, tuple(example.values()), dynamic_shapes=places, strict=False
             )
     follower = known_values(original.model) if follow else contextlib.nullcontext()
+    decider = deciding(original.model, ways) if follow else contextlib.nullcontext()
     # Looking for such functions takes longer than a small model's whole translation: only where there may be some.
     wholes = whole_functions() if follow or _detects(original.model) else contextlib.nullcontext()
-    with torch.no_grad(), wholes, follower:
+    with torch.no_grad(), wholes, follower, decider, eager_ways():
         program = torch.export.export(original.model, (), example, dynamic_shapes=shapes, strict=False)
     return _without_vmap(program)
 

@@ -31,6 +31,14 @@ _SHAPED_BY_VALUES = frozenset(
         "bincount", "__getitem__", "_unique2", "_unique_impl", "_consecutive_impl", "boolean_dispatch",
     }
 )  # fmt: skip
+# Their arguments after the first are sizes and places; a known tensor of one integer among them is that integer.
+_TAKES_SIZES = frozenset(
+    {
+        "interpolate", "upsample", "view", "reshape", "repeat", "expand", "split", "narrow", "pad", "tile", "unflatten",
+        "roll", "new_zeros", "new_ones", "new_full", "tensor_split", "chunk", "unfold", "adaptive_avg_pool2d",
+        "adaptive_avg_pool1d", "select", "zeros", "ones", "full", "arange",
+    }
+)  # fmt: skip
 
 
 @contextmanager
@@ -109,6 +117,10 @@ def _mode() -> Any:
             if not self._knowable(name, args, kwargs, tensors):
                 if _writes(name, kwargs):
                     self.spoil(tensors)
+                if name in _TAKES_SIZES:
+                    first = 0 if name in _FACTORIES else 1
+                    args = (*args[:first], *_map(args[first:], self._number))
+                    kwargs = _map(kwargs, self._number)
                 return func(*args, **kwargs)
             return self._follow(func, name, args, kwargs, tensors)
 
@@ -143,6 +155,13 @@ def _mode() -> Any:
             if isinstance(item, torch.device):
                 return torch.device("cpu")
             return self.value(item) if isinstance(item, torch.Tensor) else item
+
+        def _number(self, item: Any) -> Any:
+            """Return the integer that a known tensor holds; anything else as it is."""
+            value = self.value(item) if isinstance(item, torch.Tensor) else None
+            if value is None or value.dim() or value.is_floating_point() or value.is_complex():
+                return item
+            return value.item()
 
         def _constant(self, value: Any) -> Any:
             """Return a value as a constant of the program."""

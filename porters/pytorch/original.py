@@ -86,11 +86,11 @@ class TorchOriginal:
             return self.on_disk.parameters()
         return {name: to_numpy(tensor) for name, tensor in self.model.state_dict().items()}
 
-    def steps(self) -> TorchSteps:
+    def steps(self, ported: Sequence[InputSpec]) -> TorchSteps:
         """Return the exported graph, to be run operator by operator; see the protocol."""
         from porters.pytorch.steps import TorchSteps
 
-        return TorchSteps(self)
+        return TorchSteps(self, ported)
 
     def _run_double(self, tensors: dict[str, Any]) -> Any:
         import torch

@@ -205,15 +205,16 @@ def _roughen(model: torch.nn.Module) -> None:
     """Give every constant parameter of a seeded model some seeded noise.
 
     Initialisers leave biases at 0, norm weights at 1 and some heads at 0 altogether (torchvision's ViT answers 0 to
-    everything): a port that loses or swaps such tensors would look perfect. Trained weights are never constant.
+    everything): a port that loses or swaps such tensors would look perfect. Trained weights are never constant. A
+    single number stays, unless it is 0: a gate or a scale that shuts off what is behind it.
     """
     import torch
 
     with torch.no_grad():
         for parameter in model.parameters():
-            if parameter.is_floating_point() and parameter.numel() > 1 and not parameter.is_meta:
+            if parameter.is_floating_point() and parameter.numel() > 0 and not parameter.is_meta:
                 first = parameter.flatten()[0]
-                if bool((parameter == first).all()):
+                if bool((parameter == first).all()) and (parameter.numel() > 1 or not first):
                     parameter.add_(torch.randn_like(parameter) * ROUGHNESS)
 
 

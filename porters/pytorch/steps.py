@@ -14,7 +14,7 @@ from porters.porter import PrecisionUnavailableError, Step
 from porters.pytorch.nodes import SILENT, attribute, flatten, is_node, map_parts, on_cpu, target_name
 from porters.pytorch.out_of_place import out_of_place
 from porters.pytorch.precision import default_dtype, eager_control_flow, promoted_mode
-from zoo.inputs import Feed
+from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
     import torch
@@ -29,10 +29,10 @@ class TorchSteps:
     stays what it was; where that is not enough it is traced once more, and a result is known by the node it came from.
     """
 
-    def __init__(self, original: TorchOriginal) -> None:
+    def __init__(self, original: TorchOriginal, ported: Sequence[InputSpec]) -> None:
         from porters.pytorch.capture import capture, input_names
 
-        program, _ = capture(original, {})
+        program, _ = capture(original, {}, _fixed(original.inputs, ported))
         self._names = input_names(program, original)
         module = out_of_place(program.graph_module)
         if module is None:
@@ -126,6 +126,13 @@ class TorchSteps:
             return None
         tensor = to_tensor(self._feed[name])
         return tensor.double() if wide and tensor.is_floating_point() else tensor
+
+
+def _fixed(specs: Sequence[InputSpec], ported: Sequence[InputSpec]) -> list[str]:
+    """Return the symbolic dimensions of the original that are numbers in the port."""
+    shapes = {spec.name: spec.shape for spec in ported}
+    pairs = [pair for spec in specs for pair in zip(spec.shape, shapes.get(spec.name, spec.shape), strict=False)]
+    return list(dict.fromkeys(want for want, have in pairs if isinstance(want, str) and isinstance(have, int)))
 
 
 class _Constants:

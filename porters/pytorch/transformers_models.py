@@ -14,6 +14,7 @@ from porters.pytorch import checkpoints, on_disk
 from porters.pytorch.hub.call import bind, find_call
 from porters.pytorch.hub.tiny import Variant, tiny_configs
 from porters.pytorch.original import TorchOriginal
+from porters.pytorch.seeding import keep_variance
 from porters.pytorch.sources import IMAGE_SIZE, failed, finish, licence_of, need, seeded, unknown, versions
 from porters.source import SourceOptions, with_inputs
 from zoo.errors import UserError
@@ -101,7 +102,7 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
         try:
             if variant.large:
                 _weigh(kind, config)
-            model = seeded(functools.partial(_built, kind, config), options.seed)
+            model = seeded(functools.partial(built, kind, config), options.seed)
             call = find_call(model)
         except Exception as error:
             problem = problem or error
@@ -193,8 +194,11 @@ def _weigh(kind: Any, config: Any) -> None:
         raise UserError("the model is not tiny", expected=f"at most {LARGEST_TINY} parameters", got=count)
 
 
-def _built(kind: Any, config: Any) -> Any:
-    return kind(config).float()
+def built(kind: Any, config: Any) -> Any:
+    """Return a model of a tiny configuration, with weights that suit its widths."""
+    model = kind(config).float()
+    keep_variance(model)
+    return model
 
 
 def _kind(transformers: Any, name: str) -> Any:

@@ -39,7 +39,7 @@ class TensorFlowOriginal:
         """Return the variables by the names under which their contents are written."""
         return {name: variable.numpy() for name, variable in self._variables().items()}
 
-    def steps(self) -> Steps:
+    def steps(self, ported: Sequence[InputSpec]) -> Steps:
         """Say that there is nothing to run operator by operator here; see the protocol."""
         raise PrecisionUnavailableError("TensorFlow originals are not run operator by operator")
 

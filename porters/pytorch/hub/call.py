@@ -233,7 +233,7 @@ def _counts(model: Any, holder: Placeholder, specs: Sequence[InputSpec], constan
     prefix, types = tuple(holder.tokens(1)), tuple(holder.types(1))
     probe = [_with_prefix(spec, prefix, types, 2 * (len(prefix) + 6)) for spec in specs]
     try:
-        _run(model, Call(probe, dict(constants)), {"batch": 1})
+        outputs = named_outputs(_run(model, Call(probe, dict(constants)), {"batch": 1}))
     except Exception as error:
         said = re.search(r"(?:features|embeddings)\D{0,20}?(\d+)", str(error))
         if said is None:
@@ -241,7 +241,10 @@ def _counts(model: Any, holder: Placeholder, specs: Sequence[InputSpec], constan
         count, width = int(said[1]), modalities.text_width(model)
         # Some count rows of features, some elements.
         return [count // width, count] if count % width == 0 and count > width else [count]
-    return [1]
+    # A model may put the features in the place of a single token itself, which it does not while it is traced.
+    logits = outputs.get("logits")
+    grown = logits.shape[1] - 2 * (len(prefix) + 6) if logits is not None and logits.dim() == 3 else 0
+    return [1 + grown] if grown > 0 else [1]
 
 
 def _try(model: Any, call: Call) -> None:

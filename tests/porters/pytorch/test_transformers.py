@@ -12,6 +12,8 @@ import torch
 
 from parity.harness import check
 from porters.porting import port_to
+from porters.pytorch.hub.call import _counts
+from porters.pytorch.hub.modalities import Placeholder
 from porters.pytorch.known_values import known_values
 from porters.pytorch.sources import need
 from porters.source import SourceOptions, open_source
@@ -155,3 +157,16 @@ def test_what_an_input_was_written_into_is_not_known() -> None:
     model = Cropped(spoil=True).eval()
     with known_values(model), pytest.raises(Exception, match=r"data-dependent|unbacked|u0|guard"):
         torch.export.export(model, (torch.ones(5, 4),), strict=False)
+
+
+class Merging(torch.nn.Module):
+    """Puts five features in the place of a single placeholder token, as long as it is not traced."""
+
+    def forward(self, input_ids: Any) -> Any:
+        alone = (input_ids == 9).sum(dim=1) == 1
+        return {"logits": torch.zeros(len(input_ids), input_ids.shape[1] + (4 if bool(alone.all()) else 0), 3)}
+
+
+def test_a_model_that_repeats_a_placeholder_itself_gets_as_many_as_it_makes() -> None:
+    text = InputSpec("input_ids", "int64", ("batch", "sequence"), "tokens", low=20, high=30, sizes={"sequence": 16})
+    assert _counts(Merging(), Placeholder(9), [text], {}) == [5]
