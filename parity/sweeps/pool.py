@@ -16,6 +16,9 @@ import psutil
 from parity.sweeps.job import Job, work
 from parity.sweeps.row import Row
 
+# What math libraries read once, when they are loaded. More threads than cores wait for each other: a model that takes
+# 85 s took more than 300 s.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 # How often a running job's memory is looked at.
 _POLL_S = 0.25
 
@@ -56,6 +59,8 @@ def run_jobs(jobs: Sequence[Job], slots: int, limits: Limits, preload: Sequence[
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["parity.sweeps.preload", *preload])
     shares = _shares(slots)
+    for name in _THREADS:  # for the process that all jobs are forked from, which starts with the first
+        os.environ.setdefault(name, str(len(shares[0])))
     waiting, running = list(reversed(jobs)), list[_Running]()
     try:
         while waiting or running:
