@@ -42,8 +42,9 @@ def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement
     )
     if first is not None:
         return replace(result, verdict="fail", diagnosis="; ".join(filter(None, [_words(first), result.diagnosis])))
+    whole = {output.name for output in result.outputs} <= set(layers.outputs)
     idle = any(layer.verdict == "not run" for layer in layers.layers)
-    if result.holds or not may_decide(result) or idle or agreement != Agreement():
+    if result.holds or not may_decide(result) or not whole or idle or agreement != Agreement():
         return result
     if not all(_explained(output, layers, limits) for output in result.outputs):
         return result

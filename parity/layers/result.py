@@ -56,11 +56,13 @@ class LayersResult:
 
     Attributes:
         layers: One entry for each result that original and port have in common.
+        outputs: The outputs of the port that its layers make; a port made by another exporter has no layers.
         unmatched: Results of the original that the port does not have: fused, folded, or without effect.
         peak_rss_bytes: The process's peak of resident memory after the run, frameworks included.
     """
 
     layers: list[LayerResult]
+    outputs: list[str]
     unmatched: int
     peak_rss_bytes: int
     notes: list[str] = field(default_factory=list)

@@ -200,7 +200,8 @@ class LayerRun:
             if value in self._tallies
         ]
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return LayersResult(layers, self._unmatched, peak)
+        outputs = [str(value.name) for value in self._model.graph.outputs if value in self._tallies]
+        return LayersResult(layers, outputs, self._unmatched, peak)
 
 
 def _read(weight: ir.Value) -> np.ndarray:

@@ -11,8 +11,8 @@ from porters.porting import port_to
 from porters.pytorch import on_disk
 from porters.pytorch.sources import open_live, seeded
 from porters.source import SourceOptions
-from tests.parity.conftest import make
-from tests.parity.test_harness import attribute, change_epsilon, drop_residual, find, shift_padding, tanh_gelu
+from tests.parity.conftest import CONV_INPUTS, make
+from tests.parity.test_harness import Blind, attribute, change_epsilon, drop_residual, find, shift_padding, tanh_gelu
 from tests.porters.pytorch.test_on_disk import checkpoint
 from zoo.artifact import open_artifact
 from zoo.errors import UserError
@@ -137,6 +137,16 @@ def test_weights_too_large_for_memory_are_checked_layer_by_layer(tmp_path, monke
     broken = compared(open_artifact(tmp_path / "a", unsealed=True))
     assert not broken.holds
     assert any(finding.guard == "weights" for finding in broken.guards)
+
+
+def test_a_port_without_layers_is_not_decided_by_them(tmp_path):
+    def forget(model):
+        for value in (*model.graph.value_info, *model.graph.output):
+            del value.metadata_props[:]
+
+    ported = make(seeded(Blind, 0), CONV_INPUTS, tmp_path / "a")
+    result = check(ported.copy(tmp_path / "b", forget), original=ported.original, save=False)
+    assert (result.verdict, result.decided_by, result.layers) == ("fail", "outputs", [])
 
 
 def test_layers_need_the_original_and_a_runtime_that_runs_one_alone(conv):
