@@ -231,16 +231,36 @@ def _take_in(
             tally = tallies.setdefault((name, run), _Tally(r.dtype, list(whole.original[name].shape)))
             if name in decisions:
                 tally.decisions = decisions[name] + tally.decisions
+            t = triple.truth[name]
             if not np.issubdtype(r.dtype, np.floating) and r.dtype.name != "bfloat16":
-                _take_in_exact(tally, r, c, triple.truth[name], triple.flips.get(name))
+                _take_in_exact(tally, r, c, t, triple.flips.get(name))
             elif case.probe:
-                _take_in_probe(tally, r, c, triple.truth[name])
+                _take_in_probe(tally, *_without_ends(r, c, t))
             else:
-                tally.port.add(triple.truth[name], c)
-                tally.original.add(triple.truth[name], r)
-                tally.direct.add(r, c, ulps=True)
-                tally.signal.add(triple.truth[name], r, triple.batched(name))
+                _take_in_ordinary(tally, *_without_ends(r, c, t), batched=triple.batched(name))
     return findings
+
+
+def _take_in_ordinary(tally: _Tally, r: np.ndarray, c: np.ndarray, t: np.ndarray, *, batched: bool) -> None:
+    tally.port.add(t, c)
+    tally.original.add(t, r)
+    tally.direct.add(r, c, ulps=True)
+    tally.signal.add(t, r, batched)
+
+
+def _without_ends(r: np.ndarray, c: np.ndarray, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the three with 0 where original and port are both at the same end of their dtype's range.
+
+    A mask adds the lowest number of its dtype: in float64 that is another number, and its square is none at all.
+    """
+    if r.dtype.kind != "f" or t.shape != r.shape:
+        return r, c, t
+    with np.errstate(over="ignore"):
+        far = np.isfinite(r) & (np.abs(r) >= 0.99 * np.finfo(r.dtype).max)
+    if not far.any():
+        return r, c, t
+    same = far & np.isfinite(c) & (np.abs(c - r) <= 0.01 * np.abs(r))
+    return np.where(same, 0, r).astype(r.dtype), np.where(same, 0, c).astype(c.dtype), np.where(same, 0, t)
 
 
 def _matched(triple: Triple, run: str, groups: Sequence[Sequence[str]]) -> tuple[Triple, dict[str, Decisions]]:

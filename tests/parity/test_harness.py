@@ -9,7 +9,7 @@ import torch
 
 from parity import check
 from porters.pytorch.sources import seeded
-from tests.parity.conftest import CONV_INPUTS, make
+from tests.parity.conftest import CONV_INPUTS, TEXT_INPUTS, make
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
 
@@ -247,3 +247,28 @@ def test_weights_may_be_called_like_inputs_and_outputs(tmp_path):
     result = check(ported.artifact, original=ported.original, save=False)
     assert result.holds, result.diagnosis
     assert [output.name for output in result.outputs] == ["output"]
+
+
+class Masked(torch.nn.Module):
+    """Logits with the lowest number of their dtype where there is padding, as Splinter's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words = torch.nn.Embedding(50, 16)
+        self.dense = torch.nn.Linear(16, 1)
+
+    def forward(self, input_ids, attention_mask):
+        logits = self.dense(self.words(input_ids)).squeeze(-1)
+        return logits + (1 - attention_mask) * torch.finfo(logits.dtype).min
+
+
+def test_the_lowest_number_of_a_dtype_is_no_measure_of_the_rest(tmp_path):
+    ported = make(seeded(Masked, 0), TEXT_INPUTS, tmp_path / "masked")
+    result = check(ported.artifact, original=ported.original, save=False)
+    assert result.holds, result.diagnosis
+    assert result.outputs[0].budget.original_error < 1
+
+    def lose(model):
+        find(model, "Sub").op_type = "Add"
+
+    assert not check(ported.copy(tmp_path / "faulty", lose), original=ported.original, save=False).holds
