@@ -201,8 +201,13 @@ class Context:
         """Return sizes as an INT64 vector; a constant where all are integers."""
         if all(isinstance(size, int) for size in sizes):
             return self.const(list(sizes), ir.DataType.INT64)
-        parts = [self.const([size], ir.DataType.INT64) if isinstance(size, int) else size.vector for size in sizes]
+        parts = [self._as_vector(size) for size in sizes]
         return parts[0] if len(parts) == 1 else self.op("Concat", *parts, axis=0)
+
+    def _as_vector(self, size: Size | ir.Value) -> ir.Value:
+        if isinstance(size, ir.Value):  # a number that only the data tells
+            return self.op("Reshape", self.cast(size, ir.DataType.INT64), self.const([1], ir.DataType.INT64))
+        return self.const([size], ir.DataType.INT64) if isinstance(size, int) else size.vector
 
     def scalar(self, number: Any, dtype: ir.DataType) -> ir.Value:
         """Return a number or size as a scalar of ``dtype``."""

@@ -164,3 +164,12 @@ def test_embeddings(port_and_compare: Any) -> None:
 def test_an_embedding_is_one_gather(port_and_compare: Any) -> None:
     table = torch.randn(5, 3)
     assert port_and_compare({"y": lambda i: F.embedding(i, table)}, "batch,4:i0..5").ops == {"Gather": 1}
+
+
+def test_a_pad_as_long_as_the_data_say(port_and_compare: Callable[..., Any]) -> None:
+    def pad(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        count = (b > 0).sum().item()
+        torch._check(count >= 0)
+        return F.pad(a, (0, count), value=2.0)
+
+    port_and_compare({"pad": pad}, "3,4", "5")
