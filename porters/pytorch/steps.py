@@ -6,6 +6,7 @@ import operator
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,7 +33,9 @@ class TorchSteps:
     def __init__(self, original: TorchOriginal, ported: Sequence[InputSpec]) -> None:
         from porters.pytorch.capture import capture, input_names
 
-        program, _ = capture(original, {}, _fixed(original.inputs, ported))
+        # With the port's own sizes: where it had to fix one, the graph is that of this size.
+        original = replace(original, inputs=list(ported))
+        program, _ = capture(original, {})
         self._names = input_names(program, original)
         module = out_of_place(program.graph_module)
         if module is None:
@@ -128,13 +131,6 @@ class TorchSteps:
         return tensor.double() if wide and tensor.is_floating_point() else tensor
 
 
-def _fixed(specs: Sequence[InputSpec], ported: Sequence[InputSpec]) -> list[str]:
-    """Return the symbolic dimensions of the original that are numbers in the port."""
-    shapes = {spec.name: spec.shape for spec in ported}
-    pairs = [pair for spec in specs for pair in zip(spec.shape, shapes.get(spec.name, spec.shape), strict=False)]
-    return list(dict.fromkeys(want for want, have in pairs if isinstance(want, str) and isinstance(have, int)))
-
-
 class _Constants:
     """The weights, buffers and constants of a program by placeholder, read when they are asked for."""
 
@@ -177,7 +173,7 @@ class _Chain:
         """Compute one node from what is held.
 
         Raises:
-            PrecisionUnavailableError: If the operator cannot be run in float64.
+            PrecisionUnavailableError: If the operator cannot be run so.
         """
         if node.op == "placeholder":
             if not self._constants.has(node):
@@ -190,9 +186,8 @@ class _Chain:
             try:
                 self.held[node] = self._call(node)
             except (RuntimeError, NotImplementedError, TypeError) as error:
-                if not self.wide:
-                    raise
-                raise PrecisionUnavailableError(f"{node.target} does not run in float64: {error}") from error
+                precision = "in float64" if self.wide else "alone"
+                raise PrecisionUnavailableError(f"{node.target} does not run {precision}: {error}") from error
 
     def _call(self, node: torch.fx.Node) -> Any:
         import torch
