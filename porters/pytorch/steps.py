@@ -196,15 +196,16 @@ class _Chain:
         assert callable(node.target)
         if node.target is operator.getitem:
             return args[0][args[1]]
-        with torch.no_grad(), self._precision():
+        with torch.no_grad(), self._precision(node.target):
             return node.target(*args, **kwargs)
 
     @contextmanager
-    def _precision(self) -> Iterator[None]:
+    def _precision(self, target: Any) -> Iterator[None]:
         import torch
 
         with ExitStack() as stack:
-            stack.enter_context(eager_control_flow())
+            if isinstance(target, torch._ops.HigherOrderOperator):  # it takes longer than most operators
+                stack.enter_context(eager_control_flow())
             if self.wide:
                 stack.enter_context(default_dtype(torch.float64))
                 stack.enter_context(promoted_mode())
