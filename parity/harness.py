@@ -14,7 +14,7 @@ from parity.cases import Case
 from parity.layers.agreement import Agreement
 from parity.layers.diagnosis import with_layers
 from parity.layers.result import LayerResult
-from parity.metrics import Metrics, Pool
+from parity.metrics import Metrics, Pool, is_float
 from parity.rows import Decisions
 from parity.sides import Sides, Triple
 from parity.signal import Signal
@@ -232,7 +232,7 @@ def _take_in(
             if name in decisions:
                 tally.decisions = decisions[name] + tally.decisions
             t = triple.truth[name]
-            if not np.issubdtype(r.dtype, np.floating) and r.dtype.name != "bfloat16":
+            if not is_float(r):
                 _take_in_exact(tally, r, c, t, triple.flips.get(name))
             elif case.probe:
                 _take_in_probe(tally, *_without_ends(r, c, t))

@@ -108,6 +108,11 @@ class Pool:
         )
 
 
+def is_float(array: np.ndarray) -> bool:
+    """Say whether an array holds floats, of whatever width."""
+    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
+
+
 def _ulp_distance(reference: np.ndarray, error: np.ndarray) -> np.ndarray:
     step = max(1, -(-reference.size // ULP_ELEMENTS))
     with np.errstate(invalid="ignore", over="ignore"):

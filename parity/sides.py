@@ -178,7 +178,7 @@ class Sides:
         ports = {name: session.run(case.feed) for name, session in self._sessions.items()}
         if self._first is None:
             self._first = (case.feed, ports)
-        batch = next((array.shape[0] for array in case.feed.values() if array.ndim), None)
+        batch = _batch(case.feed)
         if self._original is None:
             recorded = self._recorded[int(case.name.rpartition("-")[2])]
             if recorded.truth:
@@ -198,8 +198,7 @@ class Sides:
                 place=str(self.artifact.path),
                 got=", ".join(missing),
             )
-        batch = next((array.shape[0] for array in case.feed.values() if array.ndim), None)
-        return Triple(made.own, made.truth, {BY_LAYERS: made.port}, batch=batch)
+        return Triple(made.own, made.truth, {BY_LAYERS: made.port}, batch=_batch(case.feed))
 
     def _run_layers(self, case: Case) -> Outputs:
         if self.layers is None:
@@ -293,6 +292,11 @@ class Sides:
                 if name in before[run] and not _same(array, before[run][name]):
                     findings.append(guards.Finding(name, "state", "first input again", f"another answer ({run})"))
         return findings
+
+
+def _batch(feed: Feed) -> int | None:
+    """Return the size of the inputs' first axis."""
+    return next((array.shape[0] for array in feed.values() if array.ndim), None)
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from parity.layers.run import Outputs
-from parity.layers.tally import is_float
-from parity.metrics import Pool
+from parity.metrics import Pool, is_float
 from parity.tolerance import unit
 
 # Two runs of one function may lie on two sides of the truth, each as far from it as the noise.

@@ -11,6 +11,8 @@ _NARROW = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BF
 _WIDE = onnx.TensorProto.DOUBLE
 # Attributes that name a dtype to compute or to answer in.
 _DTYPES = ("to", "dtype", "stash_type", "softmax_precision")
+# Operators that compute in float32 unless they are told otherwise.
+_STASHED = ("LayerNormalization", "GroupNormalization", "RMSNormalization")
 
 
 def by_definition(layer: onnx.ModelProto, feed: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -49,10 +51,6 @@ def _widen(graph: onnx.GraphProto) -> None:
                 _widen(attribute.g)
         if node.op_type in _STASHED and not any(item.name == "stash_type" for item in node.attribute):
             node.attribute.append(onnx.helper.make_attribute("stash_type", _WIDE))
-
-
-# Operators that compute in float32 unless they are told otherwise.
-_STASHED = ("LayerNormalization", "GroupNormalization", "RMSNormalization")
 
 
 def _widen_tensor(tensor: onnx.TensorProto) -> None:

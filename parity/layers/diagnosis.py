@@ -71,7 +71,7 @@ def _explained(output: OutputResult, layers: LayersResult, limits: Limits) -> bo
 
 
 def _notes(layers: LayersResult, agreement: Agreement) -> list[str]:
-    notes = list(layers.notes)
+    notes = []
     if layers.unmatched:
         notes.append(f"{layers.unmatched} results of the original are fused, folded or without effect in the port")
     if not agreement.captured:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,6 @@ class LayersResult:
     outputs: list[str]
     unmatched: int
     peak_rss_bytes: int
-    notes: list[str] = field(default_factory=list)
 
     @property
     def worst(self) -> float:

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from parity.layers.cut import Layer
 from parity.layers.result import LayerResult
-from parity.metrics import Pool
+from parity.metrics import Pool, is_float
 from parity.tolerance import Limits, budget
 
 # Two evaluations in float64 of one function agree to this, relative: 64 times finer than a float32 can say.
@@ -117,11 +117,6 @@ class Tally:
         by_definition = _over(self.defined.error_norm, self.defined.reference_norm)
         known = self.defined.elements > 0 and not self.undefined
         return "runtime" if known and by_definition <= EXACT and injected <= limits.runtime else "fail"
-
-
-def is_float(array: np.ndarray) -> bool:
-    """Say whether an array holds floats, of whatever width."""
-    return array.dtype.kind == "f" or array.dtype.name == "bfloat16"
 
 
 def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limits: Limits) -> bool:

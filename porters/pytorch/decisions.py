@@ -24,6 +24,8 @@ from unittest import mock
 
 import numpy as np
 
+from porters.pytorch.around_calls import around_calls
+
 if TYPE_CHECKING:
     import torch
 
@@ -187,30 +189,17 @@ def deciding(model: torch.nn.Module, ways: Mapping[Place, bool]) -> Iterator[Non
     """Capture ``model`` inside with places settled; one that is not raises :class:`UndecidedError`."""
     from torch.fx.experimental import symbolic_shapes
 
-    modes: list[Any] = []
+    def mode_of(module: torch.nn.Module) -> Any:
+        return _mode(ways, symbolic_shapes.GuardOnDataDependentSymNode)
 
-    def enter(module: Any, args: Any, kwargs: Any) -> None:
-        modes.append(_mode(ways, symbolic_shapes.GuardOnDataDependentSymNode))
-        modes[-1].__enter__()
-
-    def leave(module: Any, args: Any, result: Any) -> None:
-        modes.pop().__exit__(None, None, None)
-
-    # Inside what follows known values, which is entered before and left after: what is known is no decision.
-    handles = [
-        model.register_forward_pre_hook(enter, with_kwargs=True),
-        model.register_forward_hook(leave, always_call=True, prepend=True),
-    ]
     own = symbolic_shapes.ShapeEnv._evaluate_expr
     asked = functools.partialmethod(_answered, own=own, ways=ways)
-    try:
-        with mock.patch.object(symbolic_shapes.ShapeEnv, "_evaluate_expr", asked):
-            yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        while modes:
-            modes.pop().__exit__(None, None, None)
+    # Within what follows known values: what is known is no decision.
+    with (
+        around_calls(model, mode_of, outermost=False),
+        mock.patch.object(symbolic_shapes.ShapeEnv, "_evaluate_expr", asked),
+    ):
+        yield
 
 
 def _answered(shapes: Any, expression: Any, *args: Any, own: Any, ways: Mapping[Place, bool], **kwargs: Any) -> Any:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from porters.pytorch.around_calls import around_calls
 from porters.pytorch.nodes import is_symbolic_number
 
 if TYPE_CHECKING:
@@ -49,30 +50,16 @@ def known_values(model: torch.nn.Module) -> Iterator[None]:
         return tensor.numel() <= LARGEST and not tensor.is_meta
 
     values = {name: item.detach().clone() for name, item in model.named_buffers() if small(item)}
-    open_modes: list[Any] = []
 
-    def enter(module: Any, args: Any, kwargs: Any) -> None:
+    def mode_of(module: torch.nn.Module) -> Any:
         mode = _mode()
         for name, buffer in module.named_buffers():
             if name in values:
                 mode.know_copy(buffer, values[name])
-        mode.__enter__()
-        open_modes.append(mode)
+        return mode
 
-    def leave(module: Any, args: Any, result: Any) -> None:
-        open_modes.pop().__exit__(None, None, None)
-
-    handles = [
-        model.register_forward_pre_hook(enter, with_kwargs=True, prepend=True),
-        model.register_forward_hook(leave, always_call=True),
-    ]
-    try:
+    with around_calls(model, mode_of, outermost=True):
         yield
-    finally:
-        for handle in handles:
-            handle.remove()
-        while open_modes:
-            open_modes.pop().__exit__(None, None, None)
 
 
 def _mode() -> Any:

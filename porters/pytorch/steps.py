@@ -41,6 +41,7 @@ class TorchSteps:
         if module is None:
             program = program.run_decompositions({})
         self._nodes = list((module or program.graph_module).graph.nodes)
+        self._order = {node: place for place, node in enumerate(self._nodes)}
         self._constants = _Constants(program, original)
         self._by_handle = _handles(self._nodes, retraced=module is None)
         self._readers = Counter(
@@ -86,9 +87,7 @@ class TorchSteps:
 
         chain = _Chain(self._constants, wide=True)
         for handle, array in known.items():
-            tensor = to_tensor(array)
-            wide = tensor.double() if tensor.is_floating_point() else tensor
-            chain.held |= dict.fromkeys(self._readers_of(*self._by_handle[handle]), wide)
+            chain.held |= dict.fromkeys(self._readers_of(*self._by_handle[handle]), _wide(to_tensor(array)))
         wanted = [self._by_handle[handle] for handle in handles]
         for node in self._needed([node for node, _ in wanted], chain.held):
             if node in self._numbers:
@@ -118,7 +117,7 @@ class TorchSteps:
             found.add(node)
             if node not in self._numbers:
                 pending += [read for read in flatten((node.args, node.kwargs)) if is_node(read)]
-        return [node for node in self._nodes if node in found]
+        return sorted(found, key=self._order.__getitem__)
 
     def _given(self, node: torch.fx.Node, wide: bool) -> Any:
         """Return what a placeholder of an input stands for; ``None`` for every other node."""
@@ -128,7 +127,7 @@ class TorchSteps:
         if node.op != "placeholder" or self._constants.has(node) or name not in self._feed:
             return None
         tensor = to_tensor(self._feed[name])
-        return tensor.double() if wide and tensor.is_floating_point() else tensor
+        return _wide(tensor) if wide else tensor
 
 
 class _Constants:
@@ -181,7 +180,7 @@ class _Chain:
         elif target_name(node.target) in SILENT:
             self.held[node] = None  # such as a check of dtypes, which are others here
         elif node.op == "get_attr":
-            self.held[node] = self._widened(attribute(node))
+            self.held[node] = _wide(attribute(node)) if self.wide else attribute(node)
         else:
             try:
                 self.held[node] = self._call(node)
@@ -215,14 +214,19 @@ class _Chain:
         if not is_node(item):
             return item
         # A weight is read anew for each operator and widened for it alone: a large one is never held twice.
-        return self._widened(self._constants.get(item)) if self._constants.has(item) else self.held[item]
+        if not self._constants.has(item):
+            return self.held[item]
+        constant = self._constants.get(item)
+        return _wide(constant) if self.wide else constant
 
-    def _widened(self, item: Any) -> Any:
-        import torch
 
-        if not self.wide or not isinstance(item, torch.Tensor):
-            return item
-        return item.double() if item.is_floating_point() else item.to(torch.complex128) if item.is_complex() else item
+def _wide(item: Any) -> Any:
+    """Return floats and complex numbers in double precision, anything else as it is."""
+    import torch
+
+    if not isinstance(item, torch.Tensor):
+        return item
+    return item.double() if item.is_floating_point() else item.to(torch.complex128) if item.is_complex() else item
 
 
 def _handles(nodes: Sequence[torch.fx.Node], *, retraced: bool) -> dict[str, tuple[torch.fx.Node, int | None]]:
