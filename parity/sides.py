@@ -204,7 +204,7 @@ class Sides:
         if self.layers is None:
             self.layers = self._layered()
         try:
-            return self.layers.run(case.feed)
+            return self.layers.run(case.feed, case.probe)
         except PrecisionUnavailableError as error:
             raise self._not_by_layers(error) from error
 

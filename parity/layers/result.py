@@ -29,6 +29,7 @@ class LayerResult:
         mismatches: Elements that differ, for integers.
         verdict: ``pass``, ``fail``, ``runtime`` where the graph is right and the runtime's kernel less exact than
             upstream's, or ``not run`` where the runtime does not take the layer alone.
+        probe: The probe that the entry is of, where it says more against the layer than ordinary inputs do; else empty.
         note: What a person should know.
     """
 
@@ -47,6 +48,7 @@ class LayerResult:
     limit: float
     mismatches: int
     verdict: str
+    probe: str = ""
     note: str = ""
 
 
@@ -68,8 +70,8 @@ class LayersResult:
 
     @property
     def worst(self) -> float:
-        """The largest ratio that a layer has by its own doing."""
-        return max((layer.single for layer in self.layers), default=0.0)
+        """The largest ratio that a layer has by its own doing on ordinary inputs."""
+        return max((layer.single for layer in self.layers if not layer.probe), default=0.0)
 
     @property
     def first_divergence(self) -> LayerResult | None:

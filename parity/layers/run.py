@@ -13,7 +13,7 @@ import onnx_ir as ir
 from parity.layers.cut import Layer, as_model, cut, is_constant
 from parity.layers.definition import by_definition
 from parity.layers.result import LayersResult
-from parity.layers.tally import Tally, beyond, relative, same_kind
+from parity.layers.tally import Tally, beyond, relative, same_kind, worst
 from parity.tolerance import Limits
 from porters.porter import Original, Step
 from zoo.artifact import Artifact
@@ -64,7 +64,9 @@ class LayerRun:
         known = self._steps.handles()
         self._layers = cut(self._model.graph, known)
         self._sessions: dict[int, Session] = {}
-        self._tallies: dict[ir.Value, Tally] = {}
+        # What is known of each value by probe; by the empty name on ordinary inputs.
+        self._tallies: dict[ir.Value, dict[str, Tally]] = {}
+        self._probe = ""
         self._readers: dict[ir.Value, list[int]] = {}
         self._makers: dict[str, list[int]] = {}
         for number, layer in enumerate(self._layers):
@@ -78,13 +80,20 @@ class LayerRun:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def run(self, feed: Feed, progress: Progress = lambda done, total: None) -> Outputs:
+    def run(self, feed: Feed, probe: str = "", progress: Progress = lambda done, total: None) -> Outputs:
         """Run one input through all layers and return the outputs that the original's graph has as well.
+
+        Args:
+            feed: The input.
+            probe: Which probe it is, empty for an ordinary input. Each probe is judged by itself: beside a large one
+                nothing would be seen of a small one.
+            progress: Hears how many layers are done, and of how many.
 
         Raises:
             PrecisionUnavailableError: If an operator of the original cannot be run in float64.
         """
         self.inputs += 1
+        self._probe = probe
         held = _Held(readers={value: len(numbers) for value, numbers in self._readers.items()})
         outputs = Outputs({}, {}, {})
         for value in self._model.graph.inputs:
@@ -123,13 +132,18 @@ class LayerRun:
         entered = max((relative(*pair) for pair in pairs), default=0.0) if same_kind(pairs) else float("inf")
         for value, handle in layer.outputs.items():
             own = held.own[value]
-            tally = self._tallies.setdefault(value, Tally(own.dtype, list(own.shape)))
+            tally = self._tally(value, own)
             tally.shape, tally.refused, tally.entered = list(own.shape), refused, max(tally.entered, entered)
             held.port[value] = port[str(value.name)] if port else own
             alone = single[str(value.name)] if single else None
             tally.add(own, held.truth[value], held.port[value], alone, truths.get(handle))
-            if alone is not None and handle in truths and beyond(alone, own, truths[handle], self._limits):
+            if alone is not None and handle in truths and beyond(alone, own, truths[handle], tally.limit, self._limits):
                 self._define(held, number, value, truths[handle])
+
+    def _tally(self, value: ir.Value, own: np.ndarray) -> Tally:
+        limit = self._limits.probe if self._probe else self._limits.layer
+        tallies = self._tallies.setdefault(value, {})
+        return tallies.setdefault(self._probe, Tally(own.dtype, list(own.shape), limit, self._probe))
 
     def _computed(self, held: _Held, number: int, *, fits: bool) -> tuple[Arrays, Arrays, Arrays, str]:
         """Return a layer's results on its own inputs, on the original's, the truth of these, and why there are none."""
@@ -148,7 +162,7 @@ class LayerRun:
 
     def _define(self, held: _Held, number: int, value: ir.Value, truth: np.ndarray) -> None:
         """Evaluate a layer that is far from the truth by the definition of its operators: is it the graph's doing?"""
-        tally = self._tallies[value]
+        tally = self._tallies[value][self._probe]
         try:
             results = by_definition(self._proto(number), self._feed(number, held.own))
         except NotImplementedError:
@@ -194,7 +208,7 @@ class LayerRun:
     def result(self) -> LayersResult:
         """Return what is to be said of every layer, in the port's order."""
         layers = [
-            self._tallies[value].judge(layer, value, self._limits)
+            worst([tally.judge(layer, value, self._limits) for tally in self._tallies[value].values()])
             for layer in self._layers
             for value in layer.outputs
             if value in self._tallies

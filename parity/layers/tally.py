@@ -15,13 +15,17 @@ from parity.tolerance import Limits, budget
 
 # Two evaluations in float64 of one function agree to this, relative: 64 times finer than a float32 can say.
 EXACT = 2.0**-29
+# Verdicts on a layer, the gravest last.
+_GRAVITY = ("pass", "runtime", "not run", "fail")
 
 
 @dataclass
 class Tally:
-    """What is collected of one layer's result over the inputs.
+    """What is collected of one layer's result over the ordinary inputs, or over one probe.
 
     Attributes:
+        limit: Most that the layer's ratio may be on them.
+        probe: Which probe it is; empty for ordinary inputs.
         total: Port against truth, everything on its own inputs from the beginning.
         noise: Original against truth, likewise.
         single: The port's layer on the original's inputs, against the truth of this layer on them.
@@ -39,6 +43,8 @@ class Tally:
 
     dtype: np.dtype[np.generic]
     shape: list[int]
+    limit: float
+    probe: str = ""
     total: Pool = field(default_factory=Pool)
     noise: Pool = field(default_factory=Pool)
     single: Pool = field(default_factory=Pool)
@@ -86,7 +92,7 @@ class Tally:
         faults = list(self.faults)
         if self.mismatches:
             faults.append(f"{self.mismatches} elements differ")
-        verdict = "fail" if faults else "pass" if alone.ratio <= limits.layer else self._who(layer, limits)
+        verdict = "fail" if faults else "pass" if alone.ratio <= self.limit else self._who(layer, limits)
         if verdict == "runtime":
             faults.append("by the definition of its operators the layer is right: the runtime's own rounding")
         scale = self.injected.reference_norm
@@ -105,7 +111,8 @@ class Tally:
             amplified=inherited / self.entered if self.entered else float("nan"),
             ratio=whole.ratio,
             single=alone.ratio,
-            limit=limits.layer,
+            limit=self.limit,
+            probe=self.probe,
             mismatches=self.mismatches,
             verdict="not run" if self.refused else verdict,
             note="; ".join(dict.fromkeys([*faults, self.refused] if self.refused else faults)),
@@ -119,14 +126,19 @@ class Tally:
         return "runtime" if known and by_definition <= EXACT and injected <= limits.runtime else "fail"
 
 
-def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limits: Limits) -> bool:
-    """Say whether a layer on the original's inputs is farther from the truth than the original may be."""
+def worst(results: Sequence[LayerResult]) -> LayerResult:
+    """Return the gravest result of a layer: that on ordinary inputs, unless a probe says more against it."""
+    return max(results, key=lambda result: (_GRAVITY.index(result.verdict), not result.probe, result.single))
+
+
+def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limit: float, limits: Limits) -> bool:
+    """Say whether a layer on the original's inputs is farther from the truth than ``limit`` times the original."""
     if not is_float(own) or single.shape != own.shape:
         return False
     port, noise = Pool(), Pool()
     port.add(truth, single)
     noise.add(truth, own)
-    return budget(port, noise, own.dtype, limits).ratio > limits.layer
+    return budget(port, noise, own.dtype, limits).ratio > limit
 
 
 def same_kind(arrays: Sequence[tuple[np.ndarray, np.ndarray]]) -> bool:

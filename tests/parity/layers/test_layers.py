@@ -154,3 +154,30 @@ def test_layers_need_the_original_and_a_runtime_that_runs_one_alone(conv):
         compared(conv.artifact)
     with pytest.raises(UserError, match="openvino"):
         check(conv.artifact, on="openvino", original=conv.original, layers=True, save=False)
+
+
+class Amplifies(torch.nn.Module):
+    """Answers ordinary inputs well and lets the rounding of a mean grow a thousandfold on large ones."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = torch.nn.Conv2d(3, 8, 3)
+        self.head = torch.nn.Linear(8, 40)
+        self.norm = torch.nn.LayerNorm(8, eps=1e-3)
+
+    def forward(self, x):
+        return self.head(self.norm(torch.relu(self.conv(x)).mean((2, 3))))
+
+
+def test_a_fault_that_only_one_probe_shows_is_found_beside_a_larger_probe(tmp_path):
+    specs = [InputSpec("x", "float32", ("batch", 3, 16, 16), "image")]
+    ported = make(seeded(Amplifies, 0), specs, tmp_path / "a")
+    sound = check(ported.artifact, original=ported.original, save=False)
+    assert sound.holds, sound.diagnosis
+
+    def coarser(model):  # of variances near 1 nothing is seen: only where the input is all but nothing
+        attribute(find(model, "LayerNormalization"), "epsilon").f = 1.00001e-3
+
+    faulty = check(ported.copy(tmp_path / "faulty", coarser), original=ported.original, save=False)
+    assert not faulty.holds
+    assert [(layer.module, layer.verdict) for layer in faulty.layers if layer.verdict == "fail"] == [("norm", "fail")]
