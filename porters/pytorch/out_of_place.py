@@ -22,6 +22,7 @@ def out_of_place(module: torch.fx.GraphModule) -> torch.fx.GraphModule | None:
     graph.output(graph.graph_copy(module.graph, copied))
     for source, node in copied.items():
         node.meta = dict(source.meta)
+        node.name = source.name  # copying renames an input that is called as a Python function is: `input`
     order = {node: place for place, node in enumerate(graph.nodes)}
     for node in list(graph.nodes):
         written = written_argument(node) if node.op == "call_function" else None
