@@ -45,10 +45,15 @@ def _transformers(rest: str) -> list[Reference]:
 
 
 def _torchvision(rest: str) -> list[Reference]:
-    """Every float model; the quantised ones are other graphs of the same architectures."""
+    """Every float model, by kind and module; the quantised ones are other graphs of the same architectures."""
+    builder = need("torchvision", "vision").models.get_model_builder
     return [
-        Reference(f"torchvision:{name}", family, functools.partial(_torchvision_size, name))
-        for name, family in list_torchvision()
+        Reference(
+            f"torchvision:{name}",
+            f"{kind}.{builder(name).__module__.rpartition('.')[2]}",
+            functools.partial(_torchvision_size, name),
+        )
+        for name, kind in list_torchvision()
     ]
 
 

@@ -106,3 +106,10 @@ def test_rows_survive_their_journal():
     back = from_dict(json.loads(json.dumps(row.to_dict())))
     assert back.source == row.source
     assert back.ratio != back.ratio
+
+
+def test_torchvisions_families_are_its_modules():
+    families = {item.source: item.family for item in choose(["torchvision:*"], SweepOptions())}
+    assert families["torchvision:convnext_tiny"] == families["torchvision:convnext_large"] == "classification.convnext"
+    assert families["torchvision:r3d_18"] == "video.resnet"
+    assert families["torchvision:ssdlite320_mobilenet_v3_large"] == "detection.ssdlite"
