@@ -15,6 +15,8 @@ from dataclasses import dataclass, replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 
+import psutil
+
 from parity.sweeps.row import Row
 
 # What `porters.porting` calls its stages, and what a row calls them.
@@ -50,9 +52,9 @@ class Job:
     keep: bool
 
 
-def work(pipe: Connection, job: Job) -> None:
-    """Run one job and send ``("stage", name)`` as it goes and ``("row", Row)`` at the end."""
-    threading.Thread(target=_end_with_the_sweep, args=(os.getppid(),), daemon=True).start()
+def work(pipe: Connection, job: Job, sweep: int) -> None:
+    """Run one job of the process ``sweep``; send ``("stage", name)`` as it goes and ``("row", Row)`` at the end."""
+    threading.Thread(target=_end_with_the_sweep, args=(sweep,), daemon=True).start()
     _quieten(job)
     started = time.perf_counter()
     row = Row(job.source, job.family, "failed", "open")
@@ -114,10 +116,15 @@ def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
     )
 
 
-def _end_with_the_sweep(parent: int) -> None:
-    """End this process when the sweep has died without a word: nobody waits for its row any more."""
-    while os.getppid() == parent:
-        time.sleep(1)
+def _end_with_the_sweep(sweep: int) -> None:
+    """End this process when the sweep has died without a word: nobody waits for its row any more.
+
+    The parent is no sign of it: that is the process which all jobs are forked from, and it outlives a killed sweep.
+    """
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(sweep)
+        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(1)
     os._exit(1)
 
 

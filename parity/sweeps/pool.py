@@ -87,7 +87,7 @@ def _shares(slots: int) -> list[tuple[int, ...]]:
 
 def _start(context: Any, job: Job, slot: int) -> _Running:
     near, far = context.Pipe(duplex=False)
-    process = context.Process(target=work, args=(far, job), daemon=True)
+    process = context.Process(target=work, args=(far, job, os.getpid()), daemon=True)
     process.start()
     far.close()
     return _Running(job, process, near, time.perf_counter(), slot)

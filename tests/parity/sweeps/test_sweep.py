@@ -1,7 +1,11 @@
 """Sweeps: rows of sound, dying, hanging and failing models, resumption, the draw, and the files."""
 
 import json
+import subprocess
+import sys
+import time
 
+import psutil
 import pyarrow.parquet as pq
 import pytest
 
@@ -41,6 +45,22 @@ def test_a_model_that_takes_too_long_is_stopped(tmp_path):
 def test_a_model_that_takes_too_much_memory_is_stopped(tmp_path):
     rows = sweep([f"{MODELS}:hangs"], tmp_path / "out", SweepOptions(limits=Limits(seconds=60, memory_bytes=1 << 20)))
     assert "GiB of memory" in rows[0].error
+
+
+def test_a_killed_sweep_leaves_no_job_behind(tmp_path):
+    command = [sys.executable, "-m", "zoo.main", "sweep", f"{MODELS}:hangs", "-o", str(tmp_path / "out")]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    log = tmp_path / "out" / "logs"
+    deadline = time.monotonic() + 60
+    while not (log.exists() and list(log.iterdir())) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    started = [child for child in psutil.Process(process.pid).children(recursive=True) if child.children() == []]
+    assert started
+    process.kill()
+    process.wait()
+    gone, alive = psutil.wait_procs(started, timeout=20)
+    assert gone
+    assert not alive
 
 
 def test_an_interrupted_sweep_goes_on_where_it_stopped(tmp_path):
