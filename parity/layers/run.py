@@ -163,6 +163,8 @@ class LayerRun:
     def _define(self, held: _Held, number: int, value: ir.Value, truth: np.ndarray) -> None:
         """Evaluate a layer that is far from the truth by the definition of its operators: is it the graph's doing?"""
         tally = self._tallies[value][self._probe]
+        if tally.disproved:
+            return
         try:
             results = by_definition(self._proto(number), self._feed(number, held.own))
         except NotImplementedError:

@@ -1,0 +1,58 @@
+"""The ports that the checker is tried on: convolution, transformer, recurrent and detection models."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One model to port and to put faults into.
+
+    Attributes:
+        source: Its source reference.
+        kind: ``convolution``, ``transformer``, ``recurrent`` or ``detection``.
+        inputs: Inputs as ``--input`` takes them, where the source's own are larger than they need to be.
+    """
+
+    source: str
+    kind: str
+    inputs: tuple[str, ...] = ()
+
+
+_PICTURE = ("x=batch,3,64,64:float32",)
+# Every operator that the faults are made at is in at least one of them; small, so that hundreds of checks take minutes.
+SUBJECTS = (
+    Subject("timm:test_resnet", "convolution", _PICTURE),
+    Subject("timm:test_efficientnet", "convolution", _PICTURE),
+    Subject("timm:test_convnext", "convolution", _PICTURE),
+    Subject("torchvision:shufflenet_v2_x0_5", "convolution", _PICTURE),
+    Subject("timm:test_vit", "transformer"),
+    Subject("transformers:BertForQuestionAnswering@tiny", "transformer"),
+    Subject("transformers:GPT2LMHeadModel@tiny", "transformer"),
+    Subject("transformers:LlamaForCausalLM@tiny", "transformer"),
+    Subject("python:parity.selftest.subjects:recurrent", "recurrent"),
+    Subject("transformers:YolosForObjectDetection@tiny", "detection"),
+    Subject("keras:MobileNetV2", "convolution", ("x=batch,96,96,3:float32",)),
+)
+
+
+def recurrent() -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
+    """Return a tagger of two recurrent layers, one of them in both directions, with its example input."""
+    import torch
+
+    class Tagger(torch.nn.Module):  # type: ignore[misc]  # torch is untyped here
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = torch.nn.LSTM(16, 24, batch_first=True, bidirectional=True)
+            self.second = torch.nn.GRU(48, 24, batch_first=True)
+            self.head = torch.nn.Linear(24, 12)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(torch.relu(self.second(self.first(x)[0])[0]))
+
+    return Tagger(), {"x": torch.randn(2, 20, 16)}
