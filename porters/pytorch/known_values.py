@@ -34,6 +34,8 @@ _SHAPED_BY_VALUES = frozenset(
         "bincount", "__getitem__", "_unique2", "_unique_impl", "_consecutive_impl", "boolean_dispatch",
     }
 )  # fmt: skip
+# They take the values out of the tensors in a list, which traced ones have not.
+_READS_ELEMENTS = frozenset({"tensor", "as_tensor"})
 # Their arguments after the first are sizes and places; a known tensor of one integer among them is that integer.
 _TAKES_SIZES = frozenset(
     {
@@ -148,7 +150,8 @@ def _mode() -> Any:
             if any(isinstance(item, torch.Tensor) and item.numel() > LARGEST for item in made):
                 self.spoil(tensors if _shares(made, map(self.value, tensors)) else ())
                 return self._trace(func, name, args, kwargs)
-            if name in _SHAPED_BY_VALUES and not _shares(made, map(self.value, tensors)):
+            reads = name in _SHAPED_BY_VALUES or (bool(tensors) and name in _READS_ELEMENTS)
+            if reads and not _shares(made, map(self.value, tensors)):
                 return _map(value, self._constant)
             result = self._trace(func, name, args, kwargs)
             self._remember(result, value)

@@ -37,6 +37,17 @@ class Gridded(torch.nn.Module):
         return torch.nn.functional.scaled_dot_product_attention(x, x, x, attn_mask=grid[None, None, None, :])
 
 
+class Gathered(torch.nn.Module):
+    """Puts known elements, one by one, into a list and makes a tensor of it again."""
+
+    def forward(self, x: Any) -> Any:
+        ends = [0]
+        for length in torch.tensor([1, 2, 1]):
+            ends += [length] * (length // 1)
+        lengths = torch.tensor(ends).cumsum(0)[1:3]
+        return torch.cat([part.cumsum(1) for part in x.split(lengths.tolist(), dim=1)], dim=1)
+
+
 class Written(torch.nn.Module):
     """Decides by a tensor made like the input, into which the input was written."""
 
@@ -50,7 +61,11 @@ class Written(torch.nn.Module):
         return x * 2 if made.sum() > 0 else x
 
 
-@pytest.mark.parametrize(("model", "shape"), [(Aligned(), (2, 4)), (Gridded(), (1, 1, 6, 5))], ids=["like", "sizes"])
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [(Aligned(), (2, 4)), (Gridded(), (1, 1, 6, 5)), (Gathered(), (2, 4))],
+    ids=["like", "sizes", "elements"],
+)
 def test_what_is_made_of_shapes_alone_is_known(model: torch.nn.Module, shape: tuple[int, ...]) -> None:
     with pytest.raises(Exception, match=r"data-dependent|unbacked|u0"):
         torch.export.export(model, (torch.randn(shape),), strict=False)
