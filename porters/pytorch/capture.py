@@ -40,19 +40,30 @@ def capture(original: TorchOriginal, dynamic: Ranges, fixed: Sequence[str] = ())
     program = original.details.get("program")
     if program is not None:
         return program, []
-    try:
-        return _capture(original, dynamic, fixed)
-    except UserError as whole:
-        inputs = original.inputs
-        original.inputs = [spec for spec in inputs if spec.name not in original.optional]
-        if len(original.inputs) == len(inputs):
-            raise
+    inputs = original.inputs
+    problem: UserError | None = None
+    optional, whole = tuple(original.optional), tuple(original.whole)
+    for left_out in dict.fromkeys(((), optional, whole, optional + whole)):
+        original.inputs = [spec for spec in inputs if spec.name not in left_out]
+        if left_out and len(original.inputs) == len(inputs):
+            continue
         try:
             program, notes = _capture(original, dynamic, fixed)
-        except UserError:
-            original.inputs = inputs
-            raise whole from None
-        return program, [*notes, f"without {', '.join(original.optional)}: the model branches on values of theirs"]
+        except UserError as error:
+            problem = problem or error
+            continue
+        return program, [*notes, *_without(original, left_out)]
+    original.inputs = inputs
+    assert problem is not None
+    raise problem
+
+
+def _without(original: TorchOriginal, left_out: Sequence[str]) -> list[str]:
+    """Return what the card says of inputs that a port does without."""
+    optional = [name for name in left_out if name not in original.whole]
+    said = [f"without {', '.join(optional)}: the model branches on values of theirs"] if optional else []
+    whole = [name for name in left_out if name in original.whole]
+    return [*said, *(f"{name} is all ones: the model branches on its values" for name in whole)]
 
 
 def input_names(program: Any, original: TorchOriginal) -> dict[str, str]:

@@ -228,9 +228,11 @@ def _asking(frame: Any) -> Place | None:
 
 
 def _place(frame: Any, kind: str) -> Place | None:
-    if frame is None or "/torch/" in frame.f_code.co_filename:
+    """Return where the model asks; torch's own operators ask for theirs, its distributions as a model would."""
+    file = "/torch/" if frame is None else frame.f_code.co_filename
+    if "/torch/" in file and "/torch/distributions/" not in file:
         return None
-    return Place(frame.f_code.co_filename, frame.f_lineno, kind)
+    return Place(file, frame.f_lineno, kind)
 
 
 def watching(ways: Mapping[Place, bool] | None = None) -> Any:

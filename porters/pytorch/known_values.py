@@ -2,7 +2,7 @@
 
 Models read sizes of images, grids and windows out of tensors that are the same in every call (``grid.tolist()``,
 ``if mask_probability == 1``). torch.export sees only shapes and dtypes and stops there. Beside each traced tensor that
-comes from constants and buffers alone, its value is kept here, and what the code asks of it is answered.
+comes from constants, buffers and fixed sizes alone, its value is kept here, and what the code asks of it is answered.
 """
 
 from __future__ import annotations
@@ -25,6 +25,8 @@ _UNKNOWABLE = re.compile(
     r"rand|dropout|bernoulli|multinomial|normal|uniform|exponential|cauchy|geometric|empty|poisson"
 )
 _FACTORIES = frozenset({"arange", "zeros", "ones", "full", "tensor", "as_tensor", "linspace", "eye", "scalar_tensor"})
+# Their results depend on the shape and the dtype of their first argument alone, not on its values.
+_LIKE = frozenset({"new_zeros", "new_ones", "new_full", "new_tensor", "zeros_like", "ones_like", "full_like"})
 # The shapes of their results depend on values.
 _SHAPED_BY_VALUES = frozenset(
     {
@@ -32,6 +34,8 @@ _SHAPED_BY_VALUES = frozenset(
         "bincount", "__getitem__", "_unique2", "_unique_impl", "_consecutive_impl", "boolean_dispatch",
     }
 )  # fmt: skip
+# They take the values out of the tensors in a list, which traced ones have not.
+_READS_ELEMENTS = frozenset({"tensor", "as_tensor"})
 # Their arguments after the first are sizes and places; a known tensor of one integer among them is that integer.
 _TAKES_SIZES = frozenset(
     {
@@ -101,40 +105,55 @@ def _mode() -> Any:
             tensors = [item for item in _flat((args, kwargs)) if isinstance(item, torch.Tensor)]
             if name in ("__get__", "__set__", "__len__", "size", "dim", "stride") and not _makes_tensor(func):
                 return func(*args, **kwargs)
-            if not self._knowable(name, args, kwargs, tensors):
-                if _writes(name, kwargs):
-                    self.spoil(tensors)
-                if name in _TAKES_SIZES:
-                    first = 0 if name in _FACTORIES else 1
-                    args = (*args[:first], *_map(args[first:], self._number))
-                    kwargs = _map(kwargs, self._number)
-                return func(*args, **kwargs)
-            return self._follow(func, name, args, kwargs, tensors)
+            if self._knowable(name, args, kwargs, tensors):
+                return self._follow(func, name, args, kwargs, tensors)
+            try:
+                return self._trace(func, name, args, kwargs)
+            finally:
+                if _writes(func, name, kwargs):
+                    # What stands in an index is only read; elsewhere it is not always the first that is written.
+                    self.spoil(args[:1] if name == "__setitem__" else tensors)
+
+        def _trace(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+            """Call a function of traced tensors, with the sizes that are known as integers."""
+            if name in _TAKES_SIZES:
+                first = 0 if name in _FACTORIES else 1
+                args = (*args[:first], *_map(args[first:], self._number))
+                kwargs = _map(kwargs, self._number)
+            elif name in ("__getitem__", "__setitem__"):
+                index = tuple(map(self._ends, args[1])) if isinstance(args[1], tuple) else self._ends(args[1])
+                args = (args[0], index, *args[2:])
+            return func(*args, **kwargs)
 
         def _knowable(self, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> bool:
             if _UNKNOWABLE.search(name) or any(is_symbolic_number(item) for item in _flat((args, kwargs))):
                 return False
             if not tensors:
                 return name in _FACTORIES
+            if name in _LIKE and args and tensors[0] is args[0] and _stand_in(name, args[0]) is not None:
+                tensors = tensors[1:]
             return all(self.value(item) is not None for item in tensors)
 
         def _follow(self, func: Any, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> Any:
             try:
                 with torch._C.DisableTorchFunction(), _no_modes(), torch.no_grad():
-                    value = func(*_map(args, self._real), **_map(kwargs, self._real))
+                    first = _stand_in(name, args[0]) if name in _LIKE else None
+                    real = _map(args, self._real) if first is None else (first, *_map(args[1:], self._real))
+                    value = func(*real, **_map(kwargs, self._real))
             except Exception:
                 # Nothing is known of the result, which may share memory with its arguments.
                 self.spoil(tensors)
-                return func(*args, **kwargs)
+                return self._trace(func, name, args, kwargs)
             made = list(_flat(value))
             if not any(isinstance(item, torch.Tensor) for item in made):
-                return value if tensors else func(*args, **kwargs)
+                return value if tensors else self._trace(func, name, args, kwargs)
             if any(isinstance(item, torch.Tensor) and item.numel() > LARGEST for item in made):
                 self.spoil(tensors if _shares(made, map(self.value, tensors)) else ())
-                return func(*args, **kwargs)
-            if name in _SHAPED_BY_VALUES and not _shares(made, map(self.value, tensors)):
+                return self._trace(func, name, args, kwargs)
+            reads = name in _SHAPED_BY_VALUES or (bool(tensors) and name in _READS_ELEMENTS)
+            if reads and not _shares(made, map(self.value, tensors)):
                 return _map(value, self._constant)
-            result = func(*args, **kwargs)
+            result = self._trace(func, name, args, kwargs)
             self._remember(result, value)
             return result
 
@@ -142,6 +161,9 @@ def _mode() -> Any:
             if isinstance(item, torch.device):
                 return torch.device("cpu")
             return self.value(item) if isinstance(item, torch.Tensor) else item
+
+        def _ends(self, item: Any) -> Any:
+            return _map(item, self._number) if isinstance(item, slice) else item
 
         def _number(self, item: Any) -> Any:
             """Return the integer that a known tensor holds; anything else as it is."""
@@ -170,6 +192,16 @@ def _mode() -> Any:
     return KnownValues()
 
 
+def _stand_in(name: str, item: torch.Tensor) -> torch.Tensor | None:
+    """Return a tensor for the first argument of one of ``_LIKE``; None where its shape is open or too large."""
+    import torch
+
+    if not name.endswith("_like"):
+        return torch.empty(0, dtype=item.dtype)
+    static = all(type(size) is int for size in item.shape)
+    return torch.empty(tuple(item.shape), dtype=item.dtype) if static and item.numel() <= LARGEST else None
+
+
 @contextmanager
 def _no_modes() -> Iterator[None]:
     from torch.utils._python_dispatch import _disable_current_modes
@@ -184,7 +216,10 @@ def _makes_tensor(func: Any) -> bool:
     return owner in ("T", "mT", "H", "mH", "real", "imag", "data")
 
 
-def _writes(name: str, kwargs: Mapping[str, Any]) -> bool:
+def _writes(func: Any, name: str, kwargs: Mapping[str, Any]) -> bool:
+    schema = getattr(func, "_schema", None)
+    if schema is not None:
+        return bool(schema.is_mutable)
     if name in ("__setitem__", "__set__") or kwargs.get("out") is not None or kwargs.get("inplace"):
         return True
     if name.startswith("__i") and name.endswith("__"):

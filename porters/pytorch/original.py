@@ -31,8 +31,9 @@ class TorchOriginal:
     ``call`` says how ``forward`` takes the inputs where they are not its keywords one by one: its keyword arguments
     as a tree, in which the name of an input stands for its tensor (``{"images": ["image"]}``) and anything else is
     passed as it is. ``on_disk`` says where the weights are of a model that was built without them. ``optional`` names
-    inputs that a port may do without where the model branches on their values. ``capturable`` is what torch.export is
-    given where it cannot take the model itself (TorchScript).
+    inputs that a port may do without where the model branches on their values; those in ``whole`` the model itself
+    cannot do without, and gets as all ones in a call that leaves them out. ``capturable`` is what torch.export is given
+    where it cannot take the model itself (TorchScript).
     """
 
     model: torch.nn.Module
@@ -49,6 +50,7 @@ class TorchOriginal:
     call: Mapping[str, Any] | None = None
     on_disk: OnDisk | None = None
     optional: Sequence[str] = ()
+    whole: Sequence[str] = ()
     capturable: Any = None
     _double: Any = field(default=None, repr=False)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from porters.pytorch import checkpoints, on_disk
-from porters.pytorch.hub.call import bind, find_call
+from porters.pytorch.hub import masks
+from porters.pytorch.hub.call import bind, find_call, supply
 from porters.pytorch.hub.tiny import Variant, tiny_configs
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.seeding import keep_variance
@@ -107,9 +108,12 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
         except Exception as error:
             problem = problem or error
             continue
+        whole = masks.needed(model, call)
         bind(model, call.constants)
+        optional = [name for name in _optional(model, call.inputs) if name not in whole]
+        supply(model, masks.Whole(whole, call.inputs), whole)
         original = _finish(model, f"transformers:{rest}", rest.removesuffix(TINY), call.inputs, options)
-        original.optional = _optional(model, call.inputs)
+        original.optional, original.whole = optional, whole
         constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
         notes = [*original.details.get("notes", ()), *call.notes]
         original.details = {**original.details, "notes": notes, **({"constants": constants} if constants else {})}
@@ -180,8 +184,8 @@ def _architecture(transformers: Any, name: str, seed: int) -> Any:
 def _optional(model: Any, specs: Sequence[InputSpec]) -> list[str]:
     """Return the masks that ``forward`` does not demand."""
     parameters = inspect.signature(model.forward).parameters
-    masks = [spec.name for spec in specs if spec.kind == "mask"]
-    return [name for name in masks if parameters[name].default is not inspect.Parameter.empty]
+    names = [spec.name for spec in specs if spec.kind == "mask"]
+    return [name for name in names if parameters[name].default is not inspect.Parameter.empty]
 
 
 def _weigh(kind: Any, config: Any) -> None:

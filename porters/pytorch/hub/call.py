@@ -6,7 +6,7 @@ import functools
 import inspect
 import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -59,9 +59,14 @@ class Bound:
 
 
 def bind(model: Any, constants: Mapping[str, Any]) -> None:
-    """Give a model its fixed arguments; torch.export must not ask for those that ``forward`` demands."""
-    model.register_forward_pre_hook(Bound(constants), with_kwargs=True)
-    demanded = [name for name in documented.required(inspect.signature(model.forward).parameters) if name in constants]
+    """Give a model its fixed arguments."""
+    supply(model, Bound(constants), constants)
+
+
+def supply(model: Any, hook: Any, names: Iterable[str]) -> None:
+    """Let a hook give a model arguments; torch.export must not ask for those of them that ``forward`` demands."""
+    model.register_forward_pre_hook(hook, with_kwargs=True)
+    demanded = [name for name in documented.required(inspect.signature(model.forward).parameters) if name in names]
     if demanded:
         model.forward = functools.partial(model.forward, **dict.fromkeys(demanded))
 
@@ -233,7 +238,7 @@ def _counts(model: Any, holder: Placeholder, specs: Sequence[InputSpec], constan
     prefix, types = tuple(holder.tokens(1)), tuple(holder.types(1))
     probe = [_with_prefix(spec, prefix, types, 2 * (len(prefix) + 6)) for spec in specs]
     try:
-        outputs = named_outputs(_run(model, Call(probe, dict(constants)), {"batch": 1}))
+        outputs = named_outputs(run_call(model, Call(probe, dict(constants)), {"batch": 1}))
     except Exception as error:
         said = re.search(r"(?:features|embeddings)\D{0,20}?(\d+)", str(error))
         if said is None:
@@ -256,14 +261,15 @@ def _try(model: Any, call: Call) -> None:
     for sizes in _TRIALS:
         usual = {name: size for spec in call.inputs for name, size in spec.sizes.items()}
         chosen = {name: size if size else max(2, usual.get(name, 2) // 2) for name, size in sizes.items()}
-        outputs = named_outputs(_run(model, call, chosen))
+        outputs = named_outputs(run_call(model, call, chosen))
         if not outputs:
             raise ValueError("the model returns no tensor")
     if not any(bool(item.isfinite().all()) for item in outputs.values()):
         raise ValueError("every output of the model has infinities or NaN")
 
 
-def _run(model: Any, call: Call, sizes: Mapping[str, int]) -> Any:
+def run_call(model: Any, call: Call, sizes: Mapping[str, int]) -> Any:
+    """Run the original on a seeded sample of a call with these sizes, and return what it returns."""
     import torch
 
     feed = {name: to_tensor(array) for name, array in sample(call.inputs, 0, 0, sizes).items()}

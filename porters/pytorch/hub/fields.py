@@ -40,7 +40,7 @@ class Rule:
 
 # The first that matches decides.
 RULES = (
-    Rule(r"vocab_size$|^vocab_size|_vocab_size|^num_embeddings$|^n_vocab", Kind.COUNT, VOCABULARY),
+    Rule(r"vocab_size$|^vocab_size|_vocab_size|_vocab$|^num_embeddings$|^n_vocab", Kind.COUNT, VOCABULARY),
     Rule(
         r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$", Kind.KEPT
     ),

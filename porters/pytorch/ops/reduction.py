@@ -13,6 +13,9 @@ from porters.pytorch.registry import Context, Dim, Size, translates
 
 Axes = int | Sequence[int] | None
 
+# Bits of the lower half of an integer, and a factor whose products with counts and tokens may pass 53 bits.
+HALF, LARGE_FACTOR = 32, 1 << 29
+
 
 def reduced(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
     """Emit a Reduce operator over ``axes`` (none named: all of them); a scalar is reduced as a vector of one."""
@@ -34,7 +37,24 @@ def reduced(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir
 def sum_(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
     """ReduceSum in the dtype of the result."""
     data = computable(c, cast(c, x, c.dtype))
+    if c.dtype == ir.DataType.INT64 and _beyond_double(data):
+        return _exact_sum(c, data, axes, keep)
     return cast(c, reduced(c, "ReduceSum", data, axes, keep), c.dtype)
+
+
+def _beyond_double(x: ir.Value) -> bool:
+    """Say whether integers are products of factors so large, as in hashes, that a double does not hold them."""
+    node = x.producer()
+    factors = [item.const_value for item in node.inputs if item is not None] if node and node.op_type == "Mul" else []
+    return any(item is not None and bool((abs(item.numpy() >> 1) >= LARGE_FACTOR >> 1).any()) for item in factors)
+
+
+def _exact_sum(c: Context, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
+    """Sum the upper and the lower half of integers by themselves: runtimes add 64 bits in double precision."""
+    low = known(c, c.op("Mod", x, 1 << HALF), c.sizes_of(x))
+    high = known(c, c.op("Div", c.op("Sub", x, low), 1 << HALF), c.sizes_of(x))
+    sums = [reduced(c, "ReduceSum", part, axes, keep) for part in (high, low)]
+    return known(c, c.op("Add", c.op("Mul", sums[0], 1 << HALF), sums[1]), c.sizes_of(sums[1]))
 
 
 @translates("aten.mean")

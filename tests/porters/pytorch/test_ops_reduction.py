@@ -83,3 +83,13 @@ def test_one_element_less_than_the_correction(port_and_compare: Any) -> None:
 
 def test_a_mean_is_one_node(port_and_compare: Any) -> None:
     assert port_and_compare({"y": lambda x: x.mean((2, 3))}, "batch,3,4,4").ops == {"ReduceMean": 1}
+
+
+def test_a_sum_of_hashes_is_exact_in_all_its_bits(port_and_compare: Any) -> None:
+    def hashed(x: Any) -> Any:
+        return (x * torch.tensor([1, 1000000007, 1000000014000000049, -4377642754154037417])).sum(-1)
+
+    table = {"hash": hashed, "kept": lambda x: (x * 6000000000000007).sum(1, keepdim=True)}
+    port_and_compare(table, "batch,16,4:i")
+    plain = port_and_compare({"plain": lambda x: (x * 3).sum(-1)}, "batch,16,4:i")
+    assert plain.ops == {"Mul": 1, "ReduceSum": 1}

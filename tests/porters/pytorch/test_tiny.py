@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from porters.pytorch.hub import documented
-from porters.pytorch.hub.fields import renumbered
+from porters.pytorch.hub.fields import Kind, renumbered, rule_of
 from porters.pytorch.hub.tiny import VARIANTS, tiny_configs
 from porters.pytorch.sources import need
 from porters.source import open_source
@@ -121,3 +121,10 @@ def test_sizes_that_a_message_wants_are_read() -> None:
 def test_a_class_that_only_joins_others_is_refused_at_once() -> None:
     with pytest.raises(UserError, match="no forward"):
         open_source("transformers:BarkModel@tiny")
+
+
+@pytest.mark.parametrize("name", ["vocab_size", "text_vocab_size", "encoder_hash_byte_group_vocab"])
+def test_a_vocabulary_is_known_by_the_name_of_its_size(name: str) -> None:
+    rule = rule_of(name)
+    assert rule is not None
+    assert (rule.kind, rule.value) == (Kind.COUNT, 256)
