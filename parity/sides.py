@@ -137,7 +137,8 @@ class Sides:
         original, why = rebuild(self.artifact, on_disk=on_disk)
         if original is not None:
             return original
-        self._recorded = golden.read(self.artifact.golden())
+        names = [entry["name"] for entry in self.artifact.card()["outputs"]]
+        self._recorded = golden.read(self.artifact.golden(), names)
         if not self._recorded:
             raise UserError(
                 "there is nothing to check against: the original cannot be built and nothing was recorded",

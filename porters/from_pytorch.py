@@ -14,6 +14,7 @@ from porters.porter import Original, Ranges, Translation, UnsupportedOpsError
 from porters.pytorch.capture import capture, input_names
 from porters.pytorch.guards import least
 from porters.pytorch.original import TorchOriginal
+from porters.pytorch.refusals import refuse_draws
 from porters.pytorch.walker import Walker
 from zoo.errors import UserError
 from zoo.graph import GraphBuilder
@@ -38,6 +39,7 @@ class PyTorchPorter:
         try:
             translation = Translation(_walk(original, program, specs, names), specs, notes=notes)
         except UnsupportedOpsError as error:
+            refuse_draws(error.ops)
             translation = _of_fixed_sizes(original, dynamic or {}, error) or _fall_back(
                 original, program, specs, error, notes
             )

@@ -73,13 +73,21 @@ def write(cases: Sequence[GoldenCase], file: Path) -> None:
     save_file(tensors, file)
 
 
-def read(tensors: Mapping[str, np.ndarray]) -> list[GoldenCase]:
-    """Return the cases of a golden file's tensors, in order."""
+def read(tensors: Mapping[str, np.ndarray], outputs: Sequence[str] = ()) -> list[GoldenCase]:
+    """Return the cases of a golden file's tensors, in order; a file keeps none among its tensors: ``outputs`` does."""
     parts: dict[int, dict[str, dict[str, np.ndarray]]] = {}
     for key, array in tensors.items():
         index, part, name = key.split("/", 2)
         parts.setdefault(int(index), {}).setdefault(part, {})[name] = array
+    place = {name: index for index, name in enumerate(outputs)}
+
+    def ordered(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        return {name: arrays[name] for name in sorted(arrays, key=lambda name: place.get(name, len(place)))}
+
     return [
-        GoldenCase(case.get("input", {}), case.get("original", {}), case.get("truth", {}), case.get("moved", {}))
+        GoldenCase(
+            case.get("input", {}),
+            *(ordered(case.get(part, {})) for part in ("original", "truth", "moved")),
+        )
         for _, case in sorted(parts.items())
     ]

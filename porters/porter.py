@@ -84,11 +84,13 @@ class Step:
         handle: Its name; ``zoo.graph.HANDLE`` holds it on the port's value.
         own: What the original makes of it in its own precision.
         truth: What it is in float64 from the inputs on.
+        unordered: The axis along which the operator leaves the order of its results open.
     """
 
     handle: str
     own: np.ndarray
     truth: np.ndarray
+    unordered: int | None = None
 
 
 class Steps(Protocol):

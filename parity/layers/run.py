@@ -14,14 +14,19 @@ from parity.layers.cut import Layer, as_model, cut, is_constant
 from parity.layers.definition import by_definition
 from parity.layers.result import LayersResult
 from parity.layers.tally import Tally, beyond, relative, same_kind, worst
+from parity.metrics import is_float
 from parity.tolerance import Limits
 from porters.porter import Original, Step
 from zoo.artifact import Artifact
 from zoo.errors import UserError
 from zoo.executor import Session
 from zoo.graph import HANDLE
-from zoo.inputs import Feed, InputSpec
+from zoo.inputs import Feed, InputSpec, moved
 from zoo.store import read_tensor
+
+# How often a layer's truth is computed on moved inputs before what still differs is wrong: of two equal values, each is
+# left the smaller every time by one run in 65,536.
+FLIP_TRIES = 16
 
 Arrays = dict[str, np.ndarray]
 Progress = Callable[[int, int], None]
@@ -67,6 +72,8 @@ class LayerRun:
         # What is known of each value by probe; by the empty name on ordinary inputs.
         self._tallies: dict[ir.Value, dict[str, Tally]] = {}
         self._probe = ""
+        # The axes along which results have no order of their own, by handle.
+        self._unordered: dict[str, int] = {}
         self._readers: dict[ir.Value, list[int]] = {}
         self._makers: dict[str, list[int]] = {}
         for number, layer in enumerate(self._layers):
@@ -119,6 +126,8 @@ class LayerRun:
             for value, handle in self._layers[number].outputs.items():
                 if handle == step.handle:
                     held.own[value], held.truth[value] = step.own, step.truth
+        if step.unordered is not None:
+            self._unordered[step.handle] = step.unordered
         return list(numbers)
 
     def _is_ready(self, held: _Held, number: int) -> bool:
@@ -131,14 +140,22 @@ class LayerRun:
         port, single, truths, refused = self._computed(held, number, fits=same_kind(pairs))
         entered = max((relative(*pair) for pair in pairs), default=0.0) if same_kind(pairs) else float("inf")
         for value, handle in layer.outputs.items():
-            own = held.own[value]
+            name, own = str(value.name), self._in_order(handle, held.own[value])
             tally = self._tally(value, own)
             tally.shape, tally.refused, tally.entered = list(own.shape), refused, max(tally.entered, entered)
-            held.port[value] = port[str(value.name)] if port else own
-            alone = single[str(value.name)] if single else None
-            tally.add(own, held.truth[value], held.port[value], alone, truths.get(handle))
-            if alone is not None and handle in truths and beyond(alone, own, truths[handle], tally.limit, self._limits):
-                self._define(held, number, value, truths[handle])
+            held.port[value] = port[name] if port else held.own[value]
+            alone = self._in_order(handle, single[name]) if single else None
+            truth = self._in_order(handle, truths[handle]) if handle in truths else None
+            flips = self._flips(held, number, value, alone, truth)
+            whole, here = (self._in_order(handle, side[value]) for side in (held.truth, held.port))
+            tally.add(own, whole, here, alone, truth, flips)
+            if alone is not None and truth is not None and beyond(alone, own, truth, tally.limit, self._limits):
+                self._define(held, number, value, truth)
+
+    def _in_order(self, handle: str, array: np.ndarray) -> np.ndarray:
+        """Return a result sorted along the axis along which its operator leaves the order open."""
+        axis = self._unordered.get(handle)
+        return array if axis is None else np.sort(array, axis)
 
     def _tally(self, value: ir.Value, own: np.ndarray) -> Tally:
         limit = self._limits.probe if self._probe else self._limits.layer
@@ -155,10 +172,26 @@ class LayerRun:
             single = self._call(number, held.own)
         except UserError as error:
             return {}, {}, {}, f"the runtime does not take this layer alone: {error.got or error.fact}"
-        known = {
-            value.metadata_props[HANDLE]: held.own[value] for value in layer.inputs if value.producer() is not None
-        }
-        return port, single, self._steps.single(list(layer.outputs.values()), known), ""
+        return port, single, self._steps.single(list(layer.outputs.values()), _known(held, layer)), ""
+
+    def _flips(
+        self, held: _Held, number: int, value: ir.Value, alone: np.ndarray | None, truth: np.ndarray | None
+    ) -> np.ndarray | None:
+        """Return, for an integer result that differs, where its truth changes with one ULP of what the layer reads.
+
+        Among equal values each framework takes others: the places of the largest, where the largest are equal.
+        """
+        layer = self._layers[number]
+        known, handle = _known(held, layer), layer.outputs[value]
+        own = self._in_order(handle, held.own[value])
+        if alone is None or truth is None or is_float(own) or alone.shape != own.shape:
+            return None
+        flips = np.zeros(own.shape, bool)
+        for attempt in range(FLIP_TRIES):
+            if not ((alone != own) & ~flips).any():
+                break
+            flips |= self._in_order(handle, self._steps.single([handle], moved(known, attempt))[handle]) != truth
+        return flips
 
     def _define(self, held: _Held, number: int, value: ir.Value, truth: np.ndarray) -> None:
         """Evaluate a layer that is far from the truth by the definition of its operators: is it the graph's doing?"""
@@ -170,7 +203,7 @@ class LayerRun:
         except NotImplementedError:
             tally.undefined += 1
             return
-        defined = results[str(value.name)]
+        defined = self._in_order(self._layers[number].outputs[value], results[str(value.name)])
         if defined.shape == truth.shape:
             tally.defined.add(truth, defined)
         else:
@@ -218,6 +251,11 @@ class LayerRun:
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
         outputs = [str(value.name) for value in self._model.graph.outputs if value in self._tallies]
         return LayersResult(layers, outputs, self._unmatched, peak)
+
+
+def _known(held: _Held, layer: Layer) -> Arrays:
+    """Return what the original has for each of a layer's inputs that is a result, by its handle."""
+    return {value.metadata_props[HANDLE]: held.own[value] for value in layer.inputs if value.producer() is not None}
 
 
 def _read(weight: ir.Value) -> np.ndarray:

@@ -65,14 +65,19 @@ class Tally:
         port: np.ndarray,
         single: np.ndarray | None,
         single_truth: np.ndarray | None,
+        flips: np.ndarray | None = None,
     ) -> None:
-        """Take in one input; ``single`` and its truth are ``None`` where the layer got other shapes than upstream's."""
+        """Take in one input; ``single`` and its truth are ``None`` where the layer got other shapes than upstream's.
+
+        ``flips`` says which elements of an integer result the truth itself gives another value for one ULP away.
+        """
         if port.shape != own.shape or port.dtype != own.dtype:
             self.faults.append(f"expected {own.dtype}{list(own.shape)}, got {port.dtype}{list(port.shape)}")
             return
         if not is_float(own):
             alone = port if single is None else single
             open_ = single_truth.astype(own.dtype) != own if single_truth is not None else np.zeros(own.shape, bool)
+            open_ = open_ if flips is None else open_ | flips
             self.mismatches += int(((alone != own) & ~open_).sum())
             return
         self.total.add(truth, port)

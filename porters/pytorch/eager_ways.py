@@ -14,6 +14,7 @@ def eager_ways() -> Iterator[None]:
     """Let models do inside what they do without torch.export."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(_no_idle_conversions())
+        stack.enter_context(_no_empty_masks())
         for module in _with_ways_for_export():
             stack.enter_context(mock.patch.object(module, "is_torchdynamo_exporting", return_value=False))
         yield
@@ -39,6 +40,30 @@ def _no_idle_conversions() -> Iterator[None]:
         return own(module, *args, **kwargs)
 
     with mock.patch.object(torch.nn.Module, "to", convert):
+        yield
+
+
+@contextlib.contextmanager
+def _no_empty_masks() -> Iterator[None]:
+    """Let transformers leave out the mask that masks nothing, as in eager mode: no padding, attention both ways.
+
+    For torch.export it makes one all the same, which is in the way where layers change the length that it was made
+    for, or attend to more than the tokens it was made for.
+    """
+    masking = sys.modules.get("transformers.masking_utils")
+    own = getattr(masking, "_ignore_bidirectional_mask_sdpa", None)
+    if own is None:
+        yield
+        return
+    from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+    def ignore(padding_mask: Any, kv_length: Any, local_attention_size: Any = None) -> Any:
+        reaches_all = local_attention_size is None or statically_known_true(kv_length < local_attention_size)
+        if padding_mask is None and reaches_all:
+            return True
+        return own(padding_mask, kv_length, local_attention_size)
+
+    with mock.patch.object(masking, "_ignore_bidirectional_mask_sdpa", ignore):
         yield
 
 

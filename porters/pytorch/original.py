@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
+from porters.pytorch.caches import know_caches
 from porters.pytorch.precision import cube_mode, default_dtype, doubled, eager_control_flow, promoted_mode
 from zoo.inputs import Feed, InputSpec
 
@@ -53,6 +54,10 @@ class TorchOriginal:
     whole: Sequence[str] = ()
     capturable: Any = None
     _double: Any = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        """Make known what the model may return."""
+        know_caches(self.model)
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
         """Run on ``feed``; see the protocol."""

@@ -100,10 +100,18 @@ def eager_control_flow() -> Iterator[None]:
 
 
 def doubled(model: Any) -> Any:
-    """Return ``model`` itself in float64; ``.double()`` passes complex weights over."""
+    """Return ``model`` itself in float64.
+
+    ``.double()`` passes complex weights over, and tensors that are neither parameters nor buffers: a table that a
+    module makes in its first call and keeps.
+    """
     import torch
 
     model.double()
+    for module in model.modules():
+        for name, item in vars(module).items():
+            if isinstance(item, torch.Tensor) and item.is_floating_point():
+                setattr(module, name, item.double())
     for tensor in (*model.parameters(), *model.buffers()):
         if tensor.dtype == torch.complex64:
             tensor.data = tensor.data.to(torch.complex128)

@@ -1,11 +1,14 @@
-"""What no translator can see from its arguments and would get wrong: strides, some sizes."""
+"""What no translator can see from its arguments and would get wrong (strides, some sizes), and what has no answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from porters.porter import Unsupported
+from porters.pytorch import registry
 from porters.pytorch.registry import Context, Dim
+from zoo.errors import UserError
 
 if TYPE_CHECKING:
     import torch
@@ -26,6 +29,37 @@ def refuse(node: torch.fx.Node, context: Context, arguments: Iterable[Any]) -> N
     for size in [*sizes, *arguments]:
         if isinstance(size, Dim) and _divides_negative(size.expression):
             raise NotImplementedError("a size that divides a negative number")
+
+
+def refuse_draws(ops: Iterable[Unsupported]) -> None:
+    """Refuse a model that draws random numbers: it gives another answer in every call, and a port has none to match.
+
+    Raises:
+        UserError: With every operator that draws, and where it stands.
+    """
+    drawing = [item for item in ops if _draws(item.op)]
+    if not drawing:
+        return
+    lines = dict.fromkeys(f"{item.op}  in {item.module or 'the model'}  at {item.line}" for item in drawing)
+    raise UserError(
+        "the model draws random numbers in its forward: it answers differently in every call",
+        got="\n    ".join(["", *lines]),
+        hint="a static graph has no generator: make the drawn numbers an input of the model",
+    )
+
+
+def _draws(target: str) -> bool:
+    """Say whether an operator that was not translated takes numbers from torch's generator.
+
+    torch marks an LSTM, too, which draws in training only; dropout is refused nowhere else.
+    """
+    import torch
+
+    parts = target.split(".")
+    if len(parts) != 3 or (registry.find(target) is not None and "dropout" not in target):
+        return False
+    operator = getattr(getattr(getattr(torch.ops, parts[0]), parts[1], None), parts[2], None)
+    return torch.Tag.nondeterministic_seeded in getattr(operator, "tags", ())
 
 
 def _memory_order(fake: Any) -> list[int] | None:

@@ -38,7 +38,7 @@ def _fan_in(module: torch.nn.Module, name: str, weight: torch.Tensor) -> int | N
     """Return how many values a matrix sums up for each of its results; None for what is no matrix of a layer."""
     import torch
 
-    if weight.dim() < 2 or not weight.is_floating_point():
+    if weight.dim() < 2 or not weight.is_floating_point() or not weight.numel():
         return None
     if isinstance(module, torch.nn.modules.conv._ConvNd) and module.transposed and name == "weight":
         return int(weight[:, 0].numel() // (module.groups * math.prod(module.stride)))

@@ -73,7 +73,8 @@ class TorchSteps:
                 self._numbers[node] = own.held.get(node)
             for handle in looked_at.get(node, ()):
                 index = self._by_handle[handle][1]
-                yield Step(handle, *(to_numpy(_part(chain.held[node], index)) for chain in (own, truth)))
+                single, wide = (to_numpy(_part(chain.held[node], index)) for chain in (own, truth))
+                yield Step(handle, single, wide, _unordered(node))
             for read in flatten((node.args, node.kwargs)):
                 if is_node(read):
                     left[read] -= 1
@@ -262,3 +263,11 @@ def _tensors(held: Any) -> bool:
     import torch
 
     return any(isinstance(item, torch.Tensor) for item in flatten(held)) or held is None
+
+
+def _unordered(node: torch.fx.Node) -> int | None:
+    """Return the axis along which an operator answers in any order: ``topk`` does where it is not told to sort."""
+    if not str(node.target).startswith("aten.topk"):
+        return None
+    given = dict(zip(("self", "k", "dim", "largest", "sorted"), node.args, strict=False)) | dict(node.kwargs)
+    return None if given.get("sorted", True) else int(given.get("dim", -1))

@@ -126,7 +126,26 @@ class Symbols:
             return g.op("Div", self.scalar(operands[0]), self.scalar(operands[1]), shape=[])
         if kind in ("Mod", "PythonMod"):
             return g.op("Mod", self.scalar(operands[0]), self.scalar(operands[1]), shape=[])
+        if kind in ("CeilToInt", "FloorToInt", "TruncToInt"):
+            rounded = self._real(operands[0])
+            if kind != "TruncToInt":  # a Cast truncates
+                rounded = g.op(kind.removesuffix("ToInt"), rounded, shape=[])
+            return g.cast(rounded, ir.DataType.INT64)
         raise KeyError(f"a size {expression} of kind {kind} has no translation")
+
+    def _real(self, expression: Any) -> ir.Value:
+        """Return a real expression of sizes as a DOUBLE scalar, which is what Python computes in."""
+        kind = type(expression).__name__
+        if expression.is_Float or expression.is_Integer:
+            return self.g.const(float(expression), ir.DataType.DOUBLE)
+        if kind == "ToFloat":
+            return self.g.cast(self.scalar(expression.args[0]), ir.DataType.DOUBLE)
+        if kind not in ("Add", "Mul"):
+            raise KeyError(f"a size with {expression} of kind {kind} has no translation")
+        result, *others = map(self._real, expression.args)
+        for other in others:
+            result = self.g.op(kind, result, other, shape=[])
+        return result
 
     def _fold(self, op_type: str, operands: Sequence[Any]) -> ir.Value:
         result = self.scalar(operands[0])

@@ -13,6 +13,7 @@ from typing import Any
 from porters.pytorch import checkpoints, on_disk
 from porters.pytorch.hub import masks
 from porters.pytorch.hub.call import bind, find_call, supply
+from porters.pytorch.hub.missing import with_missing
 from porters.pytorch.hub.tiny import Variant, tiny_configs
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.seeding import keep_variance
@@ -102,8 +103,9 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
     for variant, config in _configs(kind, rest):
         try:
             if variant.large:
-                _weigh(kind, config)
-            model = seeded(functools.partial(built, kind, config), options.seed)
+                with_missing(config, functools.partial(_weigh, kind, config))
+            build = functools.partial(built, kind, config)
+            model = with_missing(config, functools.partial(seeded, build, options.seed))
             call = find_call(model)
         except Exception as error:
             problem = problem or error

@@ -44,6 +44,7 @@ RULES = (
     Rule(
         r"^type_vocab_size$|seed|_version$|num_labels|^num_channels$|^in_channels$|^in_chans$|_loss_|_cost$", Kind.KEPT
     ),
+    Rule(r"^clip_qkv$", Kind.KEPT, 8),
     Rule(r"layer_offset$", Kind.DETAIL, 1),
     Rule(r"kv_shared_layers$", Kind.COUNT, 0),
     Rule(

@@ -100,6 +100,8 @@ def _text(model: Any, names: Sequence[str], batch: int | str) -> list[Part]:
     if "attention_mask" in names and specs:
         specs.append(InputSpec("attention_mask", "int64", shape, "mask", sizes=sizes))
     segments = getattr(text, "type_vocab_size", None)
+    if segments is None and "pixel_values" in names:
+        segments = 2  # no table of embeddings: they say which tokens see one another both ways
     if "token_type_ids" in names and segments:
         specs.append(InputSpec("token_type_ids", "int64", shape, "segments", high=int(segments), sizes=sizes))
     if "mm_token_type_ids" in names:

@@ -51,6 +51,8 @@ _OPEN = {
 # Kinds of layers that the library's models share.
 _KINDS_OF_LAYERS = {"layer_types": ("full_attention",), "mlp_layer_types": ("dense", "sparse")}
 
+_ROPE = {"rope_type": "default", "rope_theta": 10000.0}
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -228,7 +230,7 @@ def _shrunk(config: Any, plain: Any, scale: _Scale) -> Any:
         elif _is_config(now):
             values[name] = _shrunk(now, _plain(type(now)), scale)
         elif isinstance(now, dict) and given is None and name.endswith("rope_parameters"):
-            values[name] = _rope(now, config)
+            values[name] = _rope(now or _rope_of_kinds(config, scale), config)
         else:
             # What the configuration around it has set stays set; what a class leaves open it works out from the rest.
             # A name may be that of an architecture which has one size: the smallest variants take the class's own.
@@ -397,7 +399,7 @@ def _filled(name: str, annotation: str, config: Any, scale: _Scale) -> Any:
         kinds = _KINDS_OF_LAYERS[name]
         return [kinds[place % len(kinds)] for place in range(layers)]
     if name == "rope_parameters":
-        return {"rope_type": "default", "rope_theta": 10000.0}
+        return dict(_ROPE)
     if "int" not in annotation or "list" in annotation or "tuple" in annotation:
         return _KEEP
     if is_token(name):
@@ -406,14 +408,20 @@ def _filled(name: str, annotation: str, config: Any, scale: _Scale) -> Any:
     return _KEEP if rule is None or not rule.value else rule.value
 
 
+def _rope_of_kinds(config: Any, scale: _Scale) -> dict[str, Any]:
+    """Return rotary embeddings for each kind of layers of a class that leaves them open; none before it is filled."""
+    kinds = getattr(config, "layer_types", None) or ()
+    return {kind: dict(_ROPE) for kind in kinds} if scale.variant.fill else {}
+
+
 def _rope(parameters: dict[str, Any], config: Any) -> dict[str, Any]:
     """Shrink the sections of a multi-axis rotary embedding to the width of a tiny head; the rest stays."""
     small = copy.deepcopy(parameters)
     nested = [item for item in small.values() if isinstance(item, dict)]
     holders = [small, *nested]
-    if "mrope_section" in getattr(config, "ignore_keys_at_rope_validation", ()) and "rope_type" in small:
-        small.setdefault("mrope_section", [1, 1, 1])  # the model's own default is that of a wide head
     for holder in holders:
+        if "mrope_section" in getattr(config, "ignore_keys_at_rope_validation", ()) and "rope_type" in holder:
+            holder.setdefault("mrope_section", [1, 1, 1])  # the model's own default is that of a wide head
         section = holder.get("mrope_section")
         if section:
             share = float(holder.get("partial_rotary_factor") or 1.0)

@@ -185,10 +185,24 @@ def cummin(c: Context, x: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
 
 
 def _running_extremum(c: Context, x: ir.Value, axis: int, which: str, neutral: float) -> tuple[ir.Value, ir.Value]:
-    if x.dtype not in dtypes.FLOATS:
-        raise NotImplementedError("a running extremum of integers")
     if c.rank(x) == 0:
         return x, c.const(0, ir.DataType.INT64)
-    values, prefixes = _running(c, f"Reduce{which}", x, axis, neutral)
-    places = c.op(f"Arg{which}", prefixes, axis=-1, keepdims=0, select_last_index=1)
-    return values, _back(c, x, places, axis)
+    if x.dtype in dtypes.FLOATS:
+        values, prefixes = _running(c, f"Reduce{which}", x, axis, neutral)
+        places = c.op(f"Arg{which}", prefixes, axis=-1, keepdims=0, select_last_index=1)
+        return values, _back(c, x, places, axis)
+    data = computable(c, x, ir.DataType.BOOL)
+    assert data.dtype is not None
+    limits = np.iinfo(data.dtype.numpy())
+    values, prefixes = _running(c, f"Reduce{which}", data, axis, limits.min if which == "Max" else limits.max)
+    count = static(c.sizes_of(x)[c.axis(x, axis)], "a running extremum")
+    return cast(c, values, c.dtype), _back(c, x, _last_extremum(c, prefixes, count, which), axis)
+
+
+def _last_extremum(c: Context, prefixes: ir.Value, count: int, which: str) -> ir.Value:
+    """Return where the extremum of each prefix of integers stands last: runtimes lack ArgMax for some of them."""
+    extremum = c.op(f"Reduce{which}", prefixes, [-1], keepdims=1)
+    inside = c.const(np.tril(np.ones((count, count), bool)))
+    hit = c.op("And", c.op("Equal", prefixes, extremum), inside)
+    places = c.op("Where", hit, c.const(np.arange(count)), c.const(np.array(-1)))
+    return c.op("ReduceMax", places, [-1], keepdims=0)

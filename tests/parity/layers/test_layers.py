@@ -181,3 +181,30 @@ def test_a_fault_that_only_one_probe_shows_is_found_beside_a_larger_probe(tmp_pa
     faulty = check(ported.copy(tmp_path / "faulty", coarser), original=ported.original, save=False)
     assert not faulty.holds
     assert [(layer.module, layer.verdict) for layer in faulty.layers if layer.verdict == "fail"] == [("norm", "fail")]
+
+
+class Ties(torch.nn.Module):
+    """Chooses places among many that are equal, where each framework takes others, to no effect on what it answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score, self.head = torch.nn.Linear(6, 40), torch.nn.Linear(6, 40)
+
+    def forward(self, x):
+        scores = torch.relu(self.score(x))
+        chosen = torch.zeros_like(scores).scatter(-1, scores.topk(30, sorted=False)[1], 1.0)
+        return self.head(x) + chosen * scores
+
+
+def test_a_choice_among_equal_values_is_open_and_any_other_is_not(tmp_path):
+    ported = make(seeded(Ties, 0), [InputSpec("x", "float32", ("batch", 6))], tmp_path / "a")
+    sound = compared(ported.artifact, ported.original)
+    assert sound.holds, sound.diagnosis
+    assert {layer.verdict for layer in sound.layers} == {"pass"}
+
+    def smallest(model):
+        attribute(find(model, "TopK"), "largest").i = 0
+
+    faulty = compared(ported.copy(tmp_path / "faulty", smallest), ported.original)
+    assert not faulty.holds
+    assert faulty.first_divergence.startswith("topk")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -132,6 +133,9 @@ CREATED = {
 
 
 TWO_SYMBOLIC = {
+    "share": lambda x: torch.arange(12) < math.ceil(0.7 * x.shape[0] * x.shape[1]),
+    "share_down": lambda x: torch.arange(12) < math.floor(1.4 * x.shape[0] + 0.25 * x.shape[1]),
+    "share_cut": lambda x: torch.arange(12) < math.trunc(1.4 * x.shape[1]),
     "heads": lambda x: x.view(x.shape[0], x.shape[1], 2, 4).transpose(1, 2),
     "merge": lambda x: x.reshape(x.shape[0] * x.shape[1], 8),
     "tail": lambda x: x[:, 1:],

@@ -75,3 +75,28 @@ def test_a_whole_transformer_runs_in_float64_without_a_copy(monkeypatch):
     streamed = original.run(feed, "float64")
     assert original._double is None
     np.testing.assert_allclose(streamed["last_hidden_state"], copied["last_hidden_state"], rtol=1e-12, atol=1e-14)
+
+
+class Keeping(nn.Module):
+    """Makes a table in its first call, and keeps it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.sums = nn.Buffer(torch.linspace(0.1, 0.9, 12).reshape(3, 4))
+        self._table: Any = None
+
+    def forward(self, x: Any) -> Any:
+        if self._table is None:
+            self._table = self.sums / 3
+        return torch.cdist(x, self._table)
+
+
+def test_a_table_that_a_module_keeps_is_float64_in_float64() -> None:
+    model = Keeping().eval()
+    original = TorchOriginal(model, "", "keeping", "test", [InputSpec("x", "float32", ("batch", 4))])
+    feed = sample(original.inputs, 0)
+    own = original.run(feed)["output"]
+    truth = original.run(feed, "float64")["output"]
+    assert truth.dtype == np.float64
+    assert model._table.dtype == torch.float32
+    np.testing.assert_allclose(own, truth, rtol=1e-5)

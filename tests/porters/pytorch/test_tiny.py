@@ -8,6 +8,7 @@ import pytest
 
 from porters.pytorch.hub import documented
 from porters.pytorch.hub.fields import Kind, renumbered, rule_of
+from porters.pytorch.hub.missing import with_missing
 from porters.pytorch.hub.tiny import VARIANTS, tiny_configs
 from porters.pytorch.sources import need
 from porters.source import open_source
@@ -22,6 +23,13 @@ OPENED = {
     "widths divided by one number": ("Mamba2ForCausalLM", ["input_ids", "attention_mask"]),
     "more layers": ("ZambaForCausalLM", ["input_ids", "attention_mask"]),
     "what a class leaves open is filled": ("EsmForMaskedLM", ["input_ids", "attention_mask"]),
+    "a class lacks a field that its model reads": (
+        "MoonshineStreamingForConditionalGeneration", ["input_values", "attention_mask", "decoder_input_ids"],
+    ),
+    "rotary embeddings for each kind of layers": ("CohereCompassForCausalLM", ["input_ids", "attention_mask"]),
+    "segments that are no embeddings": (
+        "PaliGemmaForConditionalGeneration", ["pixel_values", "input_ids", "attention_mask", "token_type_ids"],
+    ),
     "the documentation says the shapes": (
         "DecisionTransformerModel", ["states", "actions", "rewards", "returns_to_go", "timesteps"],
     ),
@@ -84,6 +92,15 @@ def test_seeded_weights_have_enough_spread_for_the_input_to_decide_something() -
     assert kind().initializer_range < 1e-6
     _, config = next(tiny_configs(kind))
     assert config.initializer_range == 0.02
+
+
+def test_a_field_that_a_class_lacks_is_that_of_the_configuration_around_it_or_what_its_name_says() -> None:
+    transformers = need("transformers", "text")
+    config = transformers.T5Config(rope_parameters={"rope_type": "default", "rope_theta": 500.0})
+    read = with_missing(config, lambda: (config.rope_theta, config.num_key_value_heads, config.hidden_size))
+    assert read == (500.0, 2, 512)
+    with pytest.raises(AttributeError, match="nothing_known"):
+        with_missing(config, lambda: config.nothing_known)
 
 
 def test_no_configuration_is_tried_twice() -> None:
