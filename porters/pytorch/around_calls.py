@@ -1,4 +1,4 @@
-"""Puts a mode around every call of a model, by hooks: the model itself is left as it was."""
+"""Puts a mode around every call of a model, by hooks: the model itself is left as it was; and makes such modes."""
 
 from __future__ import annotations
 
@@ -41,3 +41,17 @@ def around_calls(model: torch.nn.Module, make: Callable[[torch.nn.Module], Any],
             handle.remove()
         while open_modes:
             open_modes.pop().__exit__(None, None, None)
+
+
+def intercepting(handle: Callable[[Any, Any, dict[str, Any]], Any]) -> Any:
+    """Return a mode in which every call of a function of torch's becomes ``handle(function, args, kwargs)``.
+
+    What ``handle`` calls itself is not intercepted. It stands two frames above the code that made the call.
+    """
+    from torch.overrides import TorchFunctionMode
+
+    class Intercepting(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
+        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            return handle(func, args, kwargs or {})
+
+    return Intercepting()

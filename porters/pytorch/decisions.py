@@ -24,7 +24,7 @@ from unittest import mock
 
 import numpy as np
 
-from porters.pytorch.around_calls import around_calls
+from porters.pytorch.around_calls import around_calls, intercepting
 
 if TYPE_CHECKING:
     import torch
@@ -91,12 +91,12 @@ class Settled:
 
 def _changes_nothing(place: Place, ways: Mapping[Place, bool], answers: Answers) -> bool:
     """Say whether the original answers the same with a place settled as true, seen where by itself it is not."""
-    watched = watching()
-    plain = answers(watched)
+    watched = Decisions({})
+    plain = answers(watched.mode())
     if False not in watched.seen.get(place, ()):
         return False
     try:
-        settled = answers(watching({**ways, place: True}))
+        settled = answers(Decisions({**ways, place: True}).mode())
     except Exception:
         return False
     return all(_alike(first, second) for first, second in zip(plain, settled, strict=True))
@@ -190,7 +190,7 @@ def deciding(model: torch.nn.Module, ways: Mapping[Place, bool]) -> Iterator[Non
     from torch.fx.experimental import symbolic_shapes
 
     def mode_of(module: torch.nn.Module) -> Any:
-        return _mode(ways, symbolic_shapes.GuardOnDataDependentSymNode)
+        return Decisions(ways, symbolic_shapes.GuardOnDataDependentSymNode).mode()
 
     own = symbolic_shapes.ShapeEnv._evaluate_expr
     asked = functools.partialmethod(_answered, own=own, ways=ways)
@@ -235,58 +235,62 @@ def _place(frame: Any, kind: str) -> Place | None:
     return Place(file, frame.f_lineno, kind)
 
 
-def watching(ways: Mapping[Place, bool] | None = None) -> Any:
-    """Return a context in which the original runs with places settled; ``seen`` says how it decided the others."""
-    return _mode(ways or {}, None)
+class Decisions:
+    """Settles places while a model runs; ``seen`` says how it decided the others.
 
+    Args:
+        ways: How each settled place is decided.
+        stop: What a place that is not settled raises instead of an answer, where it cannot have one.
+    """
 
-def _mode(ways: Mapping[Place, bool], stop: type[Exception] | None) -> Any:
-    import torch
-    from torch.overrides import TorchFunctionMode
-    from torch.utils.weak import WeakIdKeyDictionary
+    def __init__(self, ways: Mapping[Place, bool], stop: type[Exception] | None = None) -> None:
+        from torch.utils.weak import WeakIdKeyDictionary
 
-    class Decisions(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
-        def __init__(self) -> None:
-            super().__init__()
-            self.seen: dict[Place, set[bool]] = {}
-            self._found: Any = WeakIdKeyDictionary()
+        self.seen: dict[Place, set[bool]] = {}
+        self._ways, self._stop = ways, stop
+        self._found: Any = WeakIdKeyDictionary()
 
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            name = getattr(func, "__name__", "")
-            if name == "__bool__" or (name == "item" and args[0].dtype == torch.bool):
-                return self._truth(func, args, _place(sys._getframe(1), "truth"))
-            if name == "nonzero" and not kwargs and len(args) == 1:
-                return self._indices(func, args[0], _place(sys._getframe(1), "indices"))
-            if name in ("__iter__", "unbind", "__len__"):
-                place = self._found.get(args[0])
-                if place is not None and type(args[0].shape[0]) is not int:
-                    raise UndecidedError(place)
-            return func(*args, **kwargs)
+    def mode(self) -> Any:
+        """Return the context in which it does so."""
+        return intercepting(self._call)
 
-        def _truth(self, func: Any, args: Any, place: Place | None) -> Any:
-            if place is not None and place in ways:
-                return ways[place]
-            try:
-                answer = func(*args)
-            except Exception as error:
-                if stop is None or place is None or not isinstance(error, stop):
-                    raise
-                raise UndecidedError(place) from error
-            if place is not None and isinstance(answer, bool):
-                self.seen.setdefault(place, set()).add(answer)
-            return answer
+    def _call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        import torch
 
-        def _indices(self, func: Any, item: Any, place: Place | None) -> Any:
-            static = all(type(size) is int for size in item.shape)
-            count = math.prod(item.shape) if static else LARGEST_TAKEN + 1
-            if place in ways and count <= LARGEST_TAKEN:
-                return torch.tensor(list(np.ndindex(*item.shape)), dtype=torch.int64)
-            found = func(item)
-            if place is not None and count <= LARGEST_TAKEN:
-                self._found[found] = place
-                if type(found.shape[0]) is int:
-                    self.seen.setdefault(place, set()).add(found.shape[0] == count)
-            return found
+        name = getattr(func, "__name__", "")
+        if name == "__bool__" or (name == "item" and args[0].dtype == torch.bool):
+            return self._truth(func, args, _place(sys._getframe(2), "truth"))
+        if name == "nonzero" and not kwargs and len(args) == 1:
+            return self._indices(func, args[0], _place(sys._getframe(2), "indices"))
+        if name in ("__iter__", "unbind", "__len__"):
+            place = self._found.get(args[0])
+            if place is not None and type(args[0].shape[0]) is not int:
+                raise UndecidedError(place)
+        return func(*args, **kwargs)
 
-    return Decisions()
+    def _truth(self, func: Any, args: Any, place: Place | None) -> Any:
+        if place is not None and place in self._ways:
+            return self._ways[place]
+        try:
+            answer = func(*args)
+        except Exception as error:
+            if self._stop is None or place is None or not isinstance(error, self._stop):
+                raise
+            raise UndecidedError(place) from error
+        if place is not None and isinstance(answer, bool):
+            self.seen.setdefault(place, set()).add(answer)
+        return answer
+
+    def _indices(self, func: Any, item: Any, place: Place | None) -> Any:
+        import torch
+
+        static = all(type(size) is int for size in item.shape)
+        count = math.prod(item.shape) if static else LARGEST_TAKEN + 1
+        if place in self._ways and count <= LARGEST_TAKEN:
+            return torch.tensor(list(np.ndindex(*item.shape)), dtype=torch.int64)
+        found = func(item)
+        if place is not None and count <= LARGEST_TAKEN:
+            self._found[found] = place
+            if type(found.shape[0]) is int:
+                self.seen.setdefault(place, set()).add(found.shape[0] == count)
+        return found

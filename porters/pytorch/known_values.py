@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from porters.pytorch.around_calls import around_calls
+from porters.pytorch.around_calls import around_calls, intercepting
 from porters.pytorch.nodes import is_symbolic_number
 
 if TYPE_CHECKING:
@@ -56,140 +56,153 @@ def known_values(model: torch.nn.Module) -> Iterator[None]:
     values = {name: item.detach().clone() for name, item in model.named_buffers() if small(item)}
 
     def mode_of(module: torch.nn.Module) -> Any:
-        mode = _mode()
+        known = _Knowledge()
         for name, buffer in module.named_buffers():
             if name in values:
-                mode.know_copy(buffer, values[name])
-        return mode
+                known.know_copy(buffer, values[name])
+        return intercepting(known.call)
 
     with around_calls(model, mode_of, outermost=True):
         yield
 
 
-def _mode() -> Any:
-    import torch
-    from torch.overrides import TorchFunctionMode
-    from torch.utils.weak import WeakIdKeyDictionary
+class _Knowledge:
+    """What is known of the tensors of one call, and the answers that the model's code gets for it."""
 
-    class KnownValues(TorchFunctionMode):  # type: ignore[misc]  # torch is untyped here
-        def __init__(self) -> None:
-            super().__init__()
-            self._values: Any = WeakIdKeyDictionary()
-            # Memory that something unknown was written to; held, so that no other tensor gets its address.
-            self._spoiled: dict[int, Any] = {}
+    def __init__(self) -> None:
+        from torch.utils.weak import WeakIdKeyDictionary
 
-        def know(self, traced: Any, value: Any) -> None:
-            self._values[traced] = value
+        self._values: Any = WeakIdKeyDictionary()
+        # Memory that something unknown was written to; held, so that no other tensor gets its address.
+        self._spoiled: dict[int, Any] = {}
 
-        def know_copy(self, traced: Any, value: Any) -> None:
-            with torch._C.DisableTorchFunction(), _no_modes():
-                self.know(traced, value.clone())
+    def know(self, traced: Any, value: Any) -> None:
+        """Keep the value of a traced tensor."""
+        self._values[traced] = value
 
-        def value(self, item: Any) -> Any:
-            """Return the value of a traced tensor, or None."""
+    def know_copy(self, traced: Any, value: Any) -> None:
+        """Keep a copy of a value, which nothing written to the original changes."""
+        import torch
+
+        with torch._C.DisableTorchFunction(), _no_modes():
+            self.know(traced, value.clone())
+
+    def value(self, item: Any) -> Any:
+        """Return the value of a traced tensor, or None."""
+        found = self._values.get(item)
+        if found is None or found.untyped_storage()._cdata in self._spoiled:
+            return None
+        return found
+
+    def spoil(self, items: Sequence[Any]) -> None:
+        """Forget what is known of tensors and of all that share their memory."""
+        for item in items:
             found = self._values.get(item)
-            if found is None or found.untyped_storage()._cdata in self._spoiled:
-                return None
-            return found
+            if found is not None:
+                storage = found.untyped_storage()
+                self._spoiled[storage._cdata] = storage
 
-        def spoil(self, items: Sequence[Any]) -> None:
-            for item in items:
-                found = self._values.get(item)
-                if found is not None:
-                    storage = found.untyped_storage()
-                    self._spoiled[storage._cdata] = storage
+    def call(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
+        """Call a function of torch's: with known values where they are enough, else traced."""
+        import torch
 
-        def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            name = getattr(func, "__name__", "")
-            tensors = [item for item in _flat((args, kwargs)) if isinstance(item, torch.Tensor)]
-            if name in ("__get__", "__set__", "__len__", "size", "dim", "stride") and not _makes_tensor(func):
-                return func(*args, **kwargs)
-            if self._knowable(name, args, kwargs, tensors):
-                return self._follow(func, name, args, kwargs, tensors)
-            try:
-                return self._trace(func, name, args, kwargs)
-            finally:
-                if _writes(func, name, kwargs):
-                    # What stands in an index is only read; elsewhere it is not always the first that is written.
-                    self.spoil(args[:1] if name == "__setitem__" else tensors)
-
-        def _trace(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
-            """Call a function of traced tensors, with the sizes that are known as integers."""
-            if name in _TAKES_SIZES:
-                first = 0 if name in _FACTORIES else 1
-                args = (*args[:first], *_map(args[first:], self._number))
-                kwargs = _map(kwargs, self._number)
-            elif name in ("__getitem__", "__setitem__"):
-                index = tuple(map(self._ends, args[1])) if isinstance(args[1], tuple) else self._ends(args[1])
-                args = (args[0], index, *args[2:])
+        name = getattr(func, "__name__", "")
+        tensors = [item for item in _flat((args, kwargs)) if isinstance(item, torch.Tensor)]
+        if name in ("__get__", "__set__", "__len__", "size", "dim", "stride") and not _makes_tensor(func):
             return func(*args, **kwargs)
+        if self._knowable(name, args, kwargs, tensors):
+            return self._follow(func, name, args, kwargs, tensors)
+        try:
+            return self._trace(func, name, args, kwargs)
+        finally:
+            if _writes(func, name, kwargs):
+                # What stands in an index is only read; elsewhere it is not always the first that is written.
+                self.spoil(args[:1] if name == "__setitem__" else tensors)
 
-        def _knowable(self, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> bool:
-            if _UNKNOWABLE.search(name) or any(is_symbolic_number(item) for item in _flat((args, kwargs))):
-                return False
-            if not tensors:
-                return name in _FACTORIES
-            if name in _LIKE and args and tensors[0] is args[0] and _stand_in(name, args[0]) is not None:
-                tensors = tensors[1:]
-            return all(self.value(item) is not None for item in tensors)
+    def _trace(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """Call a function of traced tensors, with the sizes that are known as integers."""
+        if name in _TAKES_SIZES:
+            first = 0 if name in _FACTORIES else 1
+            args = (*args[:first], *_map(args[first:], self._number))
+            kwargs = _map(kwargs, self._number)
+        elif name in ("__getitem__", "__setitem__"):
+            index = tuple(map(self._ends, args[1])) if isinstance(args[1], tuple) else self._ends(args[1])
+            args = (args[0], index, *args[2:])
+        return func(*args, **kwargs)
 
-        def _follow(self, func: Any, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> Any:
-            try:
-                with torch._C.DisableTorchFunction(), _no_modes(), torch.no_grad():
-                    first = _stand_in(name, args[0]) if name in _LIKE else None
-                    real = _map(args, self._real) if first is None else (first, *_map(args[1:], self._real))
-                    value = func(*real, **_map(kwargs, self._real))
-            except Exception:
-                # Nothing is known of the result, which may share memory with its arguments.
-                self.spoil(tensors)
-                return self._trace(func, name, args, kwargs)
-            made = list(_flat(value))
-            if not any(isinstance(item, torch.Tensor) for item in made):
-                return value if tensors else self._trace(func, name, args, kwargs)
-            if any(isinstance(item, torch.Tensor) and item.numel() > LARGEST for item in made):
-                self.spoil(tensors if _shares(made, map(self.value, tensors)) else ())
-                return self._trace(func, name, args, kwargs)
-            reads = name in _SHAPED_BY_VALUES or (bool(tensors) and name in _READS_ELEMENTS)
-            if reads and not _shares(made, map(self.value, tensors)):
-                return _map(value, self._constant)
-            result = self._trace(func, name, args, kwargs)
-            self._remember(result, value)
-            return result
+    def _knowable(self, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> bool:
+        if _UNKNOWABLE.search(name) or any(is_symbolic_number(item) for item in _flat((args, kwargs))):
+            return False
+        if not tensors:
+            return name in _FACTORIES
+        if name in _LIKE and args and tensors[0] is args[0] and _stand_in(name, args[0]) is not None:
+            tensors = tensors[1:]
+        return all(self.value(item) is not None for item in tensors)
 
-        def _real(self, item: Any) -> Any:
-            if isinstance(item, torch.device):
-                return torch.device("cpu")
-            return self.value(item) if isinstance(item, torch.Tensor) else item
+    def _follow(self, func: Any, name: str, args: Any, kwargs: Any, tensors: Sequence[Any]) -> Any:
+        import torch
 
-        def _ends(self, item: Any) -> Any:
-            return _map(item, self._number) if isinstance(item, slice) else item
+        try:
+            with torch._C.DisableTorchFunction(), _no_modes(), torch.no_grad():
+                first = _stand_in(name, args[0]) if name in _LIKE else None
+                real = _map(args, self._real) if first is None else (first, *_map(args[1:], self._real))
+                value = func(*real, **_map(kwargs, self._real))
+        except Exception:
+            # Nothing is known of the result, which may share memory with its arguments.
+            self.spoil(tensors)
+            return self._trace(func, name, args, kwargs)
+        made = list(_flat(value))
+        if not any(isinstance(item, torch.Tensor) for item in made):
+            return value if tensors else self._trace(func, name, args, kwargs)
+        if any(isinstance(item, torch.Tensor) and item.numel() > LARGEST for item in made):
+            self.spoil(tensors if _shares(made, map(self.value, tensors)) else ())
+            return self._trace(func, name, args, kwargs)
+        reads = name in _SHAPED_BY_VALUES or (bool(tensors) and name in _READS_ELEMENTS)
+        if reads and not _shares(made, map(self.value, tensors)):
+            return _map(value, self._constant)
+        result = self._trace(func, name, args, kwargs)
+        self._remember(result, value)
+        return result
 
-        def _number(self, item: Any) -> Any:
-            """Return the integer that a known tensor holds; anything else as it is."""
-            value = self.value(item) if isinstance(item, torch.Tensor) else None
-            if value is None or value.dim() or value.is_floating_point() or value.is_complex():
-                return item
-            return value.item()
+    def _real(self, item: Any) -> Any:
+        import torch
 
-        def _constant(self, value: Any) -> Any:
-            """Return a value as a constant of the program."""
-            if not isinstance(value, torch.Tensor):
-                return value
-            with torch._C.DisableTorchFunction(), _no_modes():
-                items = value.reshape(-1).tolist()
-            traced = torch.tensor(items, dtype=value.dtype).reshape(value.shape)
-            self.know_copy(traced, value)
-            return traced
+        if isinstance(item, torch.device):
+            return torch.device("cpu")
+        return self.value(item) if isinstance(item, torch.Tensor) else item
 
-        def _remember(self, result: Any, value: Any) -> None:
-            for traced, known in zip(_flat(result), _flat(value), strict=False):
-                if isinstance(traced, torch.Tensor) and isinstance(known, torch.Tensor):
-                    static = all(type(size) is int for size in traced.shape)
-                    if static and tuple(traced.shape) == tuple(known.shape) and traced.dtype == known.dtype:
-                        self.know(traced, known)
+    def _ends(self, item: Any) -> Any:
+        return _map(item, self._number) if isinstance(item, slice) else item
 
-    return KnownValues()
+    def _number(self, item: Any) -> Any:
+        """Return the integer that a known tensor holds; anything else as it is."""
+        import torch
+
+        value = self.value(item) if isinstance(item, torch.Tensor) else None
+        if value is None or value.dim() or value.is_floating_point() or value.is_complex():
+            return item
+        return value.item()
+
+    def _constant(self, value: Any) -> Any:
+        """Return a value as a constant of the program."""
+        import torch
+
+        if not isinstance(value, torch.Tensor):
+            return value
+        with torch._C.DisableTorchFunction(), _no_modes():
+            items = value.reshape(-1).tolist()
+        traced = torch.tensor(items, dtype=value.dtype).reshape(value.shape)
+        self.know_copy(traced, value)
+        return traced
+
+    def _remember(self, result: Any, value: Any) -> None:
+        import torch
+
+        for traced, known in zip(_flat(result), _flat(value), strict=False):
+            if isinstance(traced, torch.Tensor) and isinstance(known, torch.Tensor):
+                static = all(type(size) is int for size in traced.shape)
+                if static and tuple(traced.shape) == tuple(known.shape) and traced.dtype == known.dtype:
+                    self.know(traced, known)
 
 
 def _stand_in(name: str, item: torch.Tensor) -> torch.Tensor | None:
