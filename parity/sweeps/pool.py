@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -126,6 +127,8 @@ def _heard(item: _Running) -> tuple[Row | None, bool]:
 
 def _ended(item: _Running, why: str) -> Row:
     _kill(item)
+    if not item.job.keep:  # it could not clear up itself
+        shutil.rmtree(item.job.directory, ignore_errors=True)
     return Row(
         item.job.source, item.job.family, "failed", item.stage, error=why,
         seconds=time.perf_counter() - item.started, peak_rss_bytes=item.peak,

@@ -36,8 +36,11 @@ def test_every_model_gets_a_row_whatever_it_does(tmp_path):
 
 
 def test_a_model_that_takes_too_long_is_stopped(tmp_path):
+    begun = tmp_path / "out" / "artifacts" / f"{MODELS}:hangs".replace(":", "_")
+    begun.mkdir(parents=True)
     rows = sweep([f"{MODELS}:hangs"], tmp_path / "out", SweepOptions(limits=Limits(seconds=3)))
     assert rows[0].status == "failed"
+    assert not begun.exists()
     assert "stopped after 3 s" in rows[0].error
     assert rows[0].seconds < 30
 
