@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from parity.harness import ParityResult as ParityResult
     from parity.harness import check as check
+    from parity.verdict import ParityResult as ParityResult
 
 __all__ = ["ParityResult", "check"]
 
@@ -12,7 +12,7 @@ __all__ = ["ParityResult", "check"]
 def __getattr__(name: str) -> Any:
     # Late, so that the command line's help does not import NumPy and ONNX.
     if name in __all__:
-        from parity import harness
+        from parity import harness, verdict
 
-        return getattr(harness, name)
+        return getattr(harness if name == "check" else verdict, name)
     raise AttributeError(f"module 'parity' has no attribute {name!r}")

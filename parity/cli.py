@@ -11,7 +11,8 @@ from zoo.verb import Verb
 if TYPE_CHECKING:
     from parity.accuracy import AccuracyResult
     from parity.bench import BenchResult
-    from parity.harness import ParityResult
+    from parity.verdict import ParityResult
+    from zoo.artifact import Artifact
 
 # Layers that the table shows; parity.json has all.
 WORST_LAYERS = 10
@@ -29,6 +30,13 @@ def _artifact_options(parser: argparse.ArgumentParser) -> None:
 def _configure_check(parser: argparse.ArgumentParser) -> None:
     _artifact_options(parser)
     parser.add_argument(
+        "--from", dest="saved", action="store_true", help="judge the saved result once more, without running anything"
+    )
+    parser.add_argument(
+        "--budget", type=float, default=0, metavar="N", help="limit of the ratio (default: the card's, else 3)"
+    )
+    parser.add_argument("--reason", default="", metavar="TEXT", help="why a looser budget is right; goes into the card")
+    parser.add_argument(
         "--on", default="onnxruntime", metavar="EXECUTOR", help="executor or chip (default: onnxruntime)"
     )
     parser.add_argument(
@@ -41,11 +49,24 @@ def _configure_check(parser: argparse.ArgumentParser) -> None:
 
 
 def _run_check(args: argparse.Namespace) -> int:
-    from parity.harness import check
     from zoo.artifact import open_artifact
-    from zoo.console import emit_json, progress
+    from zoo.console import emit_json
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    result = _rejudged(artifact, args) if args.saved else _checked(artifact, args)
+    if args.json:
+        emit_json(result)
+    else:
+        _show_check(result)
+    return 0 if result.holds else 1
+
+
+def _checked(artifact: Artifact, args: argparse.Namespace) -> ParityResult:
+    from parity import ratchet
+    from parity.harness import check, precision_of
+    from zoo.console import progress, say
+
+    limits = ratchet.ask(artifact, precision_of(args.on), args.budget, args.reason) if args.budget else None
     with progress() as bar:
         task = bar.add_task("check", total=None)
         result = check(
@@ -53,15 +74,35 @@ def _run_check(args: argparse.Namespace) -> int:
             on=args.on,
             cases=args.cases,
             seed=args.seed,
+            limits=limits,
             layers=args.layers,
             save=not args.unsealed,
             progress=lambda step: bar.update(task, description=f"check: {step}", advance=1),
         )
-    if args.json:
-        emit_json(result)
-    else:
-        _show_check(result)
-    return 0 if result.holds else 1
+    if limits is not None and not args.unsealed:
+        step = ratchet.loosen(artifact, result, args.budget, args.reason)
+        if step is not None:
+            say(f"the card's budget is {step.ratio:g} now (before {step.was:g}, measured {step.measured:.3g})")
+    return result
+
+
+def _rejudged(artifact: Artifact, args: argparse.Namespace) -> ParityResult:
+    from parity import ratchet
+    from parity.harness import precision_of, result_name
+    from parity.tolerance import LIMITS
+    from zoo.errors import UserError
+
+    record = artifact.result(result_name(args.on))
+    if record is None:
+        raise UserError(
+            "there is no saved result to judge",
+            place=str(artifact.path),
+            expected=f"{result_name(args.on)}.json",
+            hint=f"zooport check {artifact.path}",
+        )
+    precision = precision_of(args.on)
+    own = ratchet.limits_of(artifact, precision)
+    return ratchet.rejudge(record, ratchet.scaled(LIMITS[precision], args.budget) if args.budget else own)
 
 
 def _show_check(result: ParityResult) -> None:

@@ -111,8 +111,16 @@ class Artifact:
         The manifest first names the old and the new hash, then the file changes, then the old hash goes:
         at whatever moment this is killed the seal holds. Processes that add at the same time wait for each other.
         """
-        file = f"{name}.json"
-        content = dumps(value).encode()
+        self._put(f"{name}.json", dumps(value).encode())
+
+    def replace_card(self, card: Mapping[str, Any]) -> None:
+        """Write another card and renew the seal, as :meth:`add_result` does."""
+        from zoo.card import dump_card
+
+        self._put(CARD, dump_card(card).encode())
+        self._cache.pop("card", None)
+
+    def _put(self, file: str, content: bytes) -> None:
         after = hashlib.sha256(content).hexdigest()
         with _locked(self.path):
             manifest = _read_manifest(self.path)

@@ -11,7 +11,7 @@ from parity.layers.result import LayerResult, LayersResult
 from parity.tolerance import Limits
 
 if TYPE_CHECKING:
-    from parity.harness import OutputResult, ParityResult
+    from parity.verdict import OutputResult, ParityResult
 
 
 def may_decide(result: ParityResult) -> bool:

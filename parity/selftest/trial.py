@@ -12,11 +12,12 @@ import onnx_ir as ir
 from onnx_ir.passes.common import ShapeInferencePass
 
 from parity import cases, guards
-from parity.harness import ParityResult, check
+from parity.harness import check
 from parity.layers.cut import cut
 from parity.selftest.baselines import accepted
 from parity.selftest.faults.fault import Fault, NotHereError
 from parity.selftest.remembering import Remembering
+from parity.verdict import ParityResult
 from porters.porter import PrecisionUnavailableError
 from zoo import store
 from zoo.artifact import CARD, MANIFEST, MODEL, Artifact, open_artifact
