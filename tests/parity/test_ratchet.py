@@ -14,7 +14,6 @@ from zoo.artifact import open_artifact, seal, verify
 from zoo.errors import UserError
 from zoo.main import main
 
-
 WHY = "an epsilon of the vendor's"
 
 
