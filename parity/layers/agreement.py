@@ -44,7 +44,9 @@ def _near(whole: np.ndarray, part: np.ndarray, outputs: Outputs, name: str) -> b
     noise = []
     for side in (outputs.own[name], outputs.port[name]):
         pool = Pool()
-        pool.add(truth, side)
+        if side.shape == truth.shape:  # else the model selects rows, and others in the truth
+            pool.add(truth, side)
         noise += [pool.error_norm, unit(part.dtype) * pool.reference_norm]
     apart.add(whole, part)
+    noise.append(unit(part.dtype) * apart.reference_norm)
     return apart.error_norm <= _APART * max(noise)

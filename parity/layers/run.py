@@ -142,7 +142,8 @@ class LayerRun:
         for value, handle in layer.outputs.items():
             name, own = str(value.name), self._in_order(handle, held.own[value])
             tally = self._tally(value, own)
-            tally.shape, tally.refused, tally.entered = list(own.shape), refused, max(tally.entered, entered)
+            tally.shape, tally.refused = list(own.shape), tally.refused or refused
+            tally.entered = max(tally.entered, entered)
             held.port[value] = port[name] if port else held.own[value]
             alone = self._in_order(handle, single[name]) if single else None
             truth = self._in_order(handle, truths[handle]) if handle in truths else None
@@ -184,7 +185,7 @@ class LayerRun:
         layer = self._layers[number]
         known, handle = _known(held, layer), layer.outputs[value]
         own = self._in_order(handle, held.own[value])
-        if alone is None or truth is None or is_float(own) or alone.shape != own.shape:
+        if alone is None or truth is None or is_float(own) or not alone.shape == own.shape == truth.shape:
             return None
         flips = np.zeros(own.shape, bool)
         for attempt in range(FLIP_TRIES):

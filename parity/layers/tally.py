@@ -67,28 +67,41 @@ class Tally:
         single_truth: np.ndarray | None,
         flips: np.ndarray | None = None,
     ) -> None:
-        """Take in one input; ``single`` and its truth are ``None`` where the layer got other shapes than upstream's.
+        """Take in one input; ``single`` and its truth are ``None`` where the layer cannot run on the original's inputs.
 
-        ``flips`` says which elements of an integer result the truth itself gives another value for one ULP away.
+        ``flips`` says which elements of an integer result the truth itself gives another value for one ULP away. Where
+        a model selects rows, the sides may have made different numbers of them before: only what has one shape is
+        compared.
         """
-        if port.shape != own.shape or port.dtype != own.dtype:
-            self.faults.append(f"expected {own.dtype}{list(own.shape)}, got {port.dtype}{list(port.shape)}")
+        alone = port if single is None else single
+        if alone.shape != own.shape or alone.dtype != own.dtype:
+            self.faults.append(f"expected {own.dtype}{list(own.shape)}, got {alone.dtype}{list(alone.shape)}")
             return
+        judged = single_truth is not None and single_truth.shape == own.shape
         if not is_float(own):
-            alone = port if single is None else single
-            open_ = single_truth.astype(own.dtype) != own if single_truth is not None else np.zeros(own.shape, bool)
+            open_ = single_truth.astype(own.dtype) != own if single_truth is not None and judged else False
             open_ = open_ if flips is None else open_ | flips
-            self.mismatches += int(((alone != own) & ~open_).sum())
+            self.mismatches += int(((alone != own) & ~np.asarray(open_, bool)).sum())
             return
-        self.total.add(truth, port)
-        self.noise.add(truth, own)
+        if truth.shape == port.shape == own.shape:
+            self.total.add(truth, port)
+            self.noise.add(truth, own)
         if single is not None and single_truth is not None:
-            self.single.add(single_truth, single)
-            self.single_noise.add(single_truth, own)
-            self.injected.add(own, single)
-            self.inherited.add(single, port)
-            if int((np.isnan(single) != np.isnan(own)).sum()):
-                self.faults.append("NaN where the original has none, or the other way round")
+            self._add_single(own, single, single_truth)
+            if port.shape == own.shape:
+                self.inherited.add(single, port)
+
+    def _add_single(self, own: np.ndarray, single: np.ndarray, truth: np.ndarray) -> None:
+        if truth.shape != own.shape:
+            self.refused = (
+                "on the original's inputs its truth has another shape: a selection falls otherwise in float64"
+            )
+            return
+        self.single.add(truth, single)
+        self.single_noise.add(truth, own)
+        self.injected.add(own, single)
+        if int((np.isnan(single) != np.isnan(own)).sum()):
+            self.faults.append("NaN where the original has none, or the other way round")
 
     @property
     def disproved(self) -> bool:
@@ -142,7 +155,7 @@ def worst(results: Sequence[LayerResult]) -> LayerResult:
 
 def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limit: float, limits: Limits) -> bool:
     """Say whether a layer on the original's inputs is farther from the truth than ``limit`` times the original."""
-    if not is_float(own) or single.shape != own.shape:
+    if not is_float(own) or not single.shape == own.shape == truth.shape:
         return False
     port, noise = Pool(), Pool()
     port.add(truth, single)
@@ -151,14 +164,16 @@ def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limit: float,
 
 
 def same_kind(arrays: Sequence[tuple[np.ndarray, np.ndarray]]) -> bool:
-    """Say whether each pair has one shape and one dtype."""
-    return all(a.shape == b.shape and a.dtype == b.dtype for a, b in arrays)
+    """Say whether each pair has one dtype and one rank, so that one graph can read either."""
+    return all(a.ndim == b.ndim and a.dtype == b.dtype for a, b in arrays)
 
 
 def relative(port: np.ndarray, own: np.ndarray) -> float:
-    """Return ``||port - own|| / ||own||`` of floats; 0 for anything else."""
+    """Return ``||port - own|| / ||own||`` of floats, infinity where they have two shapes; 0 for anything else."""
     if not is_float(own):
         return 0.0
+    if port.shape != own.shape:
+        return float("inf")
     pool = Pool()
     pool.add(own, port)
     return _over(pool.error_norm, pool.reference_norm)

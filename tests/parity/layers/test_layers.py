@@ -208,3 +208,22 @@ def test_a_choice_among_equal_values_is_open_and_any_other_is_not(tmp_path):
     faulty = compared(ported.copy(tmp_path / "faulty", smallest), ported.original)
     assert not faulty.holds
     assert faulty.first_divergence.startswith("topk")
+
+
+class Selects(torch.nn.Module):
+    """Keeps the elements above a threshold that many of them lie on but for a rounding."""
+
+    def forward(self, x):
+        kept = x.flatten()[(x * 0.1 * 10 > x).flatten()]
+        return torch.tanh(kept * 2)
+
+
+def test_sides_that_select_different_numbers_of_rows_are_compared_where_they_can_be(tmp_path):
+    specs = [InputSpec("x", "float32", ("batch", 400))]
+    ported = make(seeded(Selects, 0), specs, tmp_path / "a")
+    feed = {"x": np.random.default_rng(0).standard_normal((2, 400)).astype(np.float32)}
+    counts = {len(ported.original.run(feed, precision)["output"]) for precision in ("own", "float64")}
+    assert len(counts) == 2, "the truth selects otherwise"
+    result = compared(ported.artifact, ported.original)
+    assert not any(layer.verdict == "fail" for layer in result.layers), result.diagnosis
+    assert [layer.verdict for layer in result.layers if layer.op == "Tanh"] == ["pass"]
