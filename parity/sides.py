@@ -75,7 +75,8 @@ class Sides:
         self.notes: list[str] = []
         self.truth = "float64"
         self._seed = seed
-        self._specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+        specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+        self._plan = cases_module.plan(specs, seed, artifact.model().graph)
         self.groups = rows.selected(artifact.card()["outputs"])
         self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
         self.reduced = self._own != "own"
@@ -166,11 +167,11 @@ class Sides:
         """Return the ordinary case ``index``."""
         if self._original is None:
             return Case(f"recorded-{index}", self._recorded[index].feed)
-        return cases_module.ordinary(self._specs, self._seed, index)
+        return self._plan.ordinary(index)
 
     def probes(self) -> list[Case]:
         """Return the probes; none where only recorded cases are at hand."""
-        return [] if self._original is None else cases_module.probe_cases(self._specs, self._seed)
+        return [] if self._original is None else self._plan.probes()
 
     def run(self, case: Case) -> Triple:
         """Run every side on one case."""

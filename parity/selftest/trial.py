@@ -103,7 +103,8 @@ class Bench:
     def feeds(self) -> list[dict[str, np.ndarray]]:
         """Return the inputs by which a fault is shown to matter."""
         specs = [InputSpec.from_card(entry) for entry in self.artifact.card()["inputs"]]
-        return [cases.ordinary(specs, _SEED, index).feed for index in range(_INPUTS)]
+        drawn = cases.plan(specs, _SEED, self.artifact.model().graph)
+        return [drawn.ordinary(index).feed for index in range(_INPUTS)]
 
 
 def _answers(artifact: Artifact, feeds: Sequence[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
