@@ -45,3 +45,11 @@ def test_more_than_one_size_whatever_it_costs_and_always_the_same_values():
     assert len({cases[0].ordinary(index).feed["x"].shape for index in range(4)}) == 3
     for index in range(4):
         assert np.array_equal(cases[0].ordinary(index).feed["x"], cases[1].ordinary(index).feed["x"])
+
+
+def test_every_symbolic_size_changes_and_one_sample_is_among_them():
+    specs = [InputSpec("ids", "int64", ("batch", "sequence"), "tokens", high=9, sizes={"sequence": 16})]
+    shapes = [plan(specs, 1, product(64)).ordinary(index).feed["ids"].shape for index in range(4)]
+    assert len({shape[0] for shape in shapes}) > 1
+    assert len({shape[1] for shape in shapes}) > 1
+    assert 1 in {shape[0] for shape in shapes}

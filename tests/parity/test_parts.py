@@ -84,14 +84,6 @@ def test_guards():
     assert names(guards.inspect("c", good, {"y": np.full(2, 7.0, np.float32)})) == ["constant"]
 
 
-def test_cases_change_every_symbolic_size():
-    specs = [InputSpec("ids", "int64", ("batch", "sequence"), "tokens", high=9, sizes={"sequence": 16})]
-    shapes = [cases.ordinary(specs, 1, index).feed["ids"].shape for index in range(4)]
-    assert len({shape[0] for shape in shapes}) > 1
-    assert len({shape[1] for shape in shapes}) > 1
-    assert 1 in {shape[0] for shape in shapes}
-
-
 @pytest.mark.parametrize(
     ("count", "size", "pooled", "enough"),
     [(3, 99, 999, False), (4, 99, 999, True), (4, 16, 64, False), (8, 16, 128, True), (8, 1, 8, False)],
