@@ -9,7 +9,6 @@ from parity import cases, guards
 from parity.metrics import Pool
 from parity.signal import Signal
 from parity.tolerance import LIMITS, Limits, budget, power
-from zoo.inputs import InputSpec
 
 F32 = np.dtype(np.float32)
 
