@@ -152,19 +152,27 @@ def _unique(findings: Sequence[guards.Finding]) -> list[guards.Finding]:
 
 
 def _by_layers(result: ParityResult, sides: Sides, limits: Limits, progress: Progress, *, asked: bool) -> ParityResult:
-    """Compare the layers, unless nothing else was run: then they have been compared already."""
+    """Compare the layers, unless nothing else was run: then they have been compared already.
+
+    Two inputs and, where a probe speaks against the port, the probes; then the other inputs, as long as no layer is
+    wrong and the layers do not yet explain what the outputs say.
+    """
     agreement = Agreement()
+    judged = result
     try:
-        if sides.layers is None or not sides.layers.inputs:
-            probed = any(output.probe_ratio > limits.probe for output in result.outputs)
-            for case in [sides.ordinary(0), sides.ordinary(1), *(sides.probes() if probed else [])]:
-                if case.probe and sides.layers is not None and sides.layers.result().first_divergence is not None:
-                    break  # it is wrong as it is
-                progress(f"layers: {case.name}")
-                agreement &= sides.compare_layers(case)
+        if sides.layers is not None and sides.layers.inputs:
+            return with_layers(result, sides.layers.result(), agreement, limits)
+        probed = any(output.probe_ratio > limits.probe for output in result.outputs)
+        first = [sides.ordinary(0), sides.ordinary(1), *(sides.probes() if probed else [])]
+        for place, case in enumerate([*first, *(sides.ordinary(index) for index in range(2, result.cases))]):
+            if (place >= 2 and judged.first_divergence is not None) or (place >= len(first) and judged.holds):
+                break
+            progress(f"layers: {case.name}")
+            agreement &= sides.compare_layers(case)
+            assert sides.layers is not None
+            judged = with_layers(result, sides.layers.result(), agreement, limits)
     except UserError as error:
         if asked:
             raise
         return replace(result, notes=[*result.notes, f"the layers were not looked at: {error.got or error.fact}"])
-    assert sides.layers is not None
-    return with_layers(result, sides.layers.result(), agreement, limits)
+    return judged

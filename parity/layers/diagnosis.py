@@ -17,13 +17,7 @@ if TYPE_CHECKING:
 def may_decide(result: ParityResult) -> bool:
     """Say whether only distances speak against a port: they cannot tell a wrong layer from a noisy model."""
     failed = [output for output in result.outputs if output.verdict == "fail"]
-    return (
-        result.executor == "onnxruntime"
-        and result.truth == "float64"
-        and not result.guards
-        and bool(failed)
-        and all(output.budget is not None for output in failed)
-    )
+    return result.executor == "onnxruntime" and result.truth == "float64" and not result.guards and bool(failed)
 
 
 def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement, limits: Limits) -> ParityResult:
@@ -32,7 +26,8 @@ def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement
     What the outputs say against a port stands in the notes then. On ordinary inputs it must be no more than its layers
     explain: the outputs may not be farther from the truth than its worst layer is, times what outputs are allowed. On
     probes nothing is known of a network's power, and one that lets a rounding of 2e-7 grow to 6e-4 makes the ratio a
-    matter of luck: there the layers, which were compared on the same probes, decide alone.
+    matter of luck: there the layers, which were compared on the same probes, decide alone. So they do behind a ranking
+    or a threshold that fell otherwise within rounding: a network goes another way from there, however far that leads.
     """
     first = layers.first_divergence
     result = replace(
@@ -48,20 +43,45 @@ def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement
     idle = any(layer.verdict == "not run" for layer in layers.layers)
     if result.holds or not may_decide(result) or not whole or idle or agreement != Agreement():
         return result
-    if not all(_explained(output, layers, limits) for output in result.outputs):
+    decision = _decision(layers, limits)
+    if decision is None and not all(_explained(output, layers, limits) for output in result.outputs):
         return result
     reason = (
         f"decided by its {len(layers.layers)} layers, each on the original's inputs (largest ratio {layers.worst:.3g}, "
         f"limit {limits.layer:g}), and not by its outputs: {result.diagnosis}"
     )
+    if decision is not None:
+        reason += (
+            f"; {decision.flipped} decisions of {decision.node} ({decision.op}; {decision.module}) fall otherwise on "
+            "what rounding left of their inputs"
+        )
     outputs = [replace(output, verdict="pass") for output in result.outputs]
     return replace(
         result, verdict="pass", decided_by="layers", diagnosis="", outputs=outputs, notes=[*result.notes, reason]
     )
 
 
+def _share(layers: LayersResult, limits: Limits) -> float:
+    """Return how much farther from the truth the port may be than its outputs are allowed, for a coarse kernel."""
+    return layers.worst if layers.worst > limits.layer else 1.0
+
+
+def _decision(layers: LayersResult, limits: Limits) -> LayerResult | None:
+    """Return the first decision that fell otherwise, where the port was no farther from the truth up to there.
+
+    It must have been as near the truth as an output must be in everything before it.
+    """
+    first = layers.first_decision
+    if first is None:
+        return None
+    near = all(
+        layer.ratio <= limits.ratio * _share(layers, limits) for layer in layers.before(first) if not layer.probe
+    )
+    return first if near else None
+
+
 def _explained(output: OutputResult, layers: LayersResult, limits: Limits) -> bool:
-    share = layers.worst if layers.worst > limits.layer else 1.0
+    share = _share(layers, limits)
     if output.budget is None:
         return output.verdict == "pass"
     return output.budget.ratio <= limits.ratio * share and output.budget.max_abs_ratio <= limits.max_abs * share

@@ -27,6 +27,8 @@ class LayerResult:
         single: The same of this one layer on the original's inputs.
         limit: The most that ``single`` may be.
         mismatches: Elements that differ, for integers.
+        flipped: Integers and booleans that differ, original and port each on its own inputs: decisions (a ranking, a
+            threshold) that fell otherwise.
         verdict: ``pass``, ``fail``, ``runtime`` where the graph is right and the runtime's kernel less exact than
             upstream's, or ``not run`` where the runtime does not take the layer alone.
         probe: The probe that the entry is of, where it says more against the layer than ordinary inputs do; else empty.
@@ -50,6 +52,7 @@ class LayerResult:
     verdict: str
     probe: str = ""
     note: str = ""
+    flipped: int = 0
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,15 @@ class LayersResult:
     def worst(self) -> float:
         """The largest ratio that a layer has by its own doing on ordinary inputs."""
         return max((layer.single for layer in self.layers if not layer.probe), default=0.0)
+
+    @property
+    def first_decision(self) -> LayerResult | None:
+        """The first layer whose decisions fell otherwise in the port although the layer itself is right."""
+        return next((layer for layer in self.layers if layer.flipped and layer.verdict == "pass"), None)
+
+    def before(self, layer: LayerResult) -> list[LayerResult]:
+        """Return the layers before ``layer``, in the port's order."""
+        return self.layers[: self.layers.index(layer)]
 
     @property
     def first_divergence(self) -> LayerResult | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -37,6 +37,7 @@ class Tally:
             the runtime was beyond the limit.
         undefined: Inputs on which the runtime was beyond the limit and the definition could not be evaluated.
         mismatches: Elements of an integer result that differ on the same inputs.
+        flipped: Elements of an integer result that differ, each side on its own inputs: decisions that fell otherwise.
         faults: What is wrong in a way that no distance says.
         refused: Why the runtime did not run the layer.
     """
@@ -55,6 +56,7 @@ class Tally:
     undefined: int = 0
     entered: float = 0.0
     mismatches: int = 0
+    flipped: int = 0
     faults: list[str] = field(default_factory=list)
     refused: str = ""
 
@@ -79,6 +81,7 @@ class Tally:
             return
         judged = single_truth is not None and single_truth.shape == own.shape
         if not is_float(own):
+            self.flipped += int((port != own).sum()) if port.shape == own.shape else max(port.size, own.size, 1)
             open_ = single_truth.astype(own.dtype) != own if single_truth is not None and judged else False
             open_ = open_ if flips is None else open_ | flips
             self.mismatches += int(((alone != own) & ~np.asarray(open_, bool)).sum())
@@ -93,10 +96,7 @@ class Tally:
 
     def _add_single(self, own: np.ndarray, single: np.ndarray, truth: np.ndarray) -> None:
         if truth.shape != own.shape:
-            self.refused = (
-                "on the original's inputs its truth has another shape: a selection falls otherwise in float64"
-            )
-            return
+            truth = own  # a selection falls otherwise in float64: the original's own rounding is all there is
         self.single.add(truth, single)
         self.single_noise.add(truth, own)
         self.injected.add(own, single)
@@ -137,6 +137,7 @@ class Tally:
             limit=self.limit,
             probe=self.probe,
             mismatches=self.mismatches,
+            flipped=self.flipped,
             verdict="not run" if self.refused else verdict,
             note="; ".join(dict.fromkeys([*faults, self.refused] if self.refused else faults)),
         )
@@ -150,7 +151,8 @@ class Tally:
 
 def worst(results: Sequence[LayerResult]) -> LayerResult:
     """Return the gravest result of a layer: that on ordinary inputs, unless a probe says more against it."""
-    return max(results, key=lambda result: (_GRAVITY.index(result.verdict), not result.probe, result.single))
+    gravest = max(results, key=lambda result: (_GRAVITY.index(result.verdict), not result.probe, result.single))
+    return replace(gravest, flipped=sum(result.flipped for result in results))
 
 
 def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limit: float, limits: Limits) -> bool:
