@@ -15,8 +15,9 @@ from parity import cases, guards
 from parity.harness import check
 from parity.layers.cut import cut
 from parity.selftest.baselines import accepted
-from parity.selftest.faults.fault import Fault, NotHereError
+from parity.selftest.faults.fault import Fault
 from parity.selftest.remembering import Remembering
+from parity.surgery import NotHereError
 from parity.verdict import ParityResult
 from porters.porter import PrecisionUnavailableError
 from zoo import store

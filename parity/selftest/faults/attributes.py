@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from parity.selftest.faults.fault import fault, number, require, set_number, shape_of
+from parity.selftest.faults.fault import fault
+from parity.surgery import number, require, set_number, shape_of
 
 _NORMS = (
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization",

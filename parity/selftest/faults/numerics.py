@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from parity.selftest.faults.fault import computed, constant, fault, insert_before, number, require, shape_of
+from parity.selftest.faults.fault import fault
+from parity.surgery import computed, constant, insert_before, number, require, shape_of
 
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 _SIMILAR = {

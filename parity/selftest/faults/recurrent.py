@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from parity.selftest.faults.fault import constant, fault, insert_before, number, require, set_number, shape_of
+from parity.selftest.faults.fault import fault
+from parity.surgery import constant, insert_before, number, require, set_number, shape_of
 
 _LAYERS = ("LSTM", "GRU", "RNN")
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import onnx_ir as ir
 
-from parity.selftest.faults.fault import fault, require, set_weight, shape_of, weight
+from parity.selftest.faults.fault import fault
+from parity.surgery import require, set_weight, shape_of, weight
 
 _PRODUCTS = ("Conv", "Gemm", "MatMul")
 # Where an operator has its bias or shift.

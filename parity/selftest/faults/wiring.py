@@ -5,16 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from parity.selftest.faults.fault import (
-    computed,
-    constant,
-    fault,
-    insert_before,
-    number,
-    require,
-    set_number,
-    shape_of,
-)
+from parity.selftest.faults.fault import fault
+from parity.surgery import computed, constant, insert_before, number, require, set_number, shape_of
 
 
 @fault("a residual connection left out", "Add")

@@ -7,9 +7,10 @@ import onnx_ir as ir
 import pytest
 
 from parity.selftest.baselines import accepted
-from parity.selftest.faults.fault import NotHereError, all_faults
+from parity.selftest.faults.fault import all_faults
 from parity.selftest.selftest import SelftestOptions, selftest
 from parity.selftest.subjects import SUBJECTS
+from parity.surgery import NotHereError
 from zoo.errors import UserError
 from zoo.main import main
 
