@@ -1,4 +1,4 @@
-"""The verbs ``check``, ``eval`` and ``bench``."""
+"""The verbs ``check``, ``reduce``, ``eval`` and ``bench``."""
 
 from __future__ import annotations
 
@@ -156,6 +156,41 @@ def _show_layers(result: ParityResult) -> None:
     emit(f"peak of resident memory: {result.peak_rss_bytes / 2**30:.2f} GiB, frameworks included")
 
 
+# -- reduce --------------------------------------------------------------------------------------------------------
+
+
+def _configure_reduce(parser: argparse.ArgumentParser) -> None:
+    _artifact_options(parser)
+    parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="where the wrong layer goes")
+    parser.add_argument("--seed", type=int, default=1, help="seed of the inputs")
+
+
+def _run_reduce(args: argparse.Namespace) -> int:
+    from parity.reduce import TEST, reduce
+    from zoo.artifact import open_artifact
+    from zoo.console import emit, emit_json, progress
+
+    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    with progress() as bar:
+        task = bar.add_task("reduce", total=None)
+        found = reduce(
+            artifact,
+            args.out,
+            seed=args.seed,
+            progress=lambda step: bar.update(task, description=f"reduce: {step}", advance=1),
+        )
+    if args.json:
+        emit_json(found)
+        return 0
+    emit(f"{found.node} ({found.source}; {', '.join(filter(None, [found.module, found.line]))})")
+    emit(f"{len(found.ops)} of {found.of_nodes} operators: {' '.join(found.ops)}; {found.bytes / 1024:.0f} KiB")
+    emit(f"{found.ratio:.3g} times as far from the truth as the original (limit {found.limit:g})")
+    for mistake in found.mistakes:
+        emit(f"it looks like {mistake.mistake}: right with {mistake.correction} ({mistake.after:.3g})")
+    emit(f"run it: pytest {args.out / TEST}")
+    return 0
+
+
 # -- eval ----------------------------------------------------------------------------------------------------------
 
 
@@ -262,3 +297,6 @@ def _show_bench(result: BenchResult) -> None:
 CHECK = Verb("check", "check an artifact against its untouched original", _configure_check, _run_check)
 EVAL = Verb("eval", "accuracy of original and port on the same labelled samples", _configure_eval, _run_eval)
 BENCH = Verb("bench", "time original and port, interleaved", _configure_bench, _run_bench)
+REDUCE = Verb(
+    "reduce", "write the first wrong layer of a port as an artifact with a test", _configure_reduce, _run_reduce
+)

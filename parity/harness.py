@@ -11,8 +11,9 @@ from parity import cases as cases_module
 from parity import guards, ratchet
 from parity.cases import Case
 from parity.layers.agreement import Agreement
-from parity.layers.diagnosis import with_layers
-from parity.sides import Sides, Triple
+from parity.layers.diagnosis import with_layers, with_mistakes
+from parity.layers.mistakes import find_mistakes
+from parity.sides import Sides, Triple, load_layer
 from parity.tally import OutputTally, take_in
 from parity.tolerance import Limits
 from parity.verdict import ParityResult, by_output, verdict, worst
@@ -161,7 +162,7 @@ def _by_layers(result: ParityResult, sides: Sides, limits: Limits, progress: Pro
     judged = result
     try:
         if sides.layers is not None and sides.layers.inputs:
-            return with_layers(result, sides.layers.result(), agreement, limits)
+            return _diagnosed(with_layers(result, sides.layers.result(), agreement, limits), sides, progress)
         probed = any(output.probe_ratio > limits.probe for output in result.outputs)
         first = [sides.ordinary(0), sides.ordinary(1), *(sides.probes() if probed else [])]
         for place, case in enumerate([*first, *(sides.ordinary(index) for index in range(2, result.cases))]):
@@ -175,4 +176,12 @@ def _by_layers(result: ParityResult, sides: Sides, limits: Limits, progress: Pro
         if asked:
             raise
         return replace(result, notes=[*result.notes, f"the layers were not looked at: {error.got or error.fact}"])
-    return judged
+    return _diagnosed(judged, sides, progress)
+
+
+def _diagnosed(result: ParityResult, sides: Sides, progress: Progress) -> ParityResult:
+    """Try known mistakes on the first wrong layer, where it was kept."""
+    evidence = sides.layers.evidence if sides.layers is not None else None
+    if evidence is None or evidence.node != result.first_divergence:
+        return result
+    return with_mistakes(result, find_mistakes(evidence, load_layer, lambda what: progress(f"is it {what}?")))

@@ -111,12 +111,8 @@ class Sides:
                 place=str(self.artifact.path),
                 got=f"--on {self._on}" if self._on != "onnxruntime" else "only what was recorded with the port",
             )
-        from zoo.executors import onnxruntime
-
         try:
-            return LayerRun(
-                self.artifact, self._original, LIMITS["fp32"], lambda model: onnxruntime.load(model, optimize=False)
-            )
+            return LayerRun(self.artifact, self._original, LIMITS["fp32"], load_layer)
         except PrecisionUnavailableError as error:
             raise self._not_by_layers(error) from error
 
@@ -294,6 +290,13 @@ class Sides:
                 if name in before[run] and not _same(array, before[run][name]):
                     findings.append(guards.Finding(name, "state", "first input again", f"another answer ({run})"))
         return findings
+
+
+def load_layer(model: bytes) -> Session:
+    """Return a session of one layer, serialised, that runs it as it stands."""
+    from zoo.executors import onnxruntime
+
+    return onnxruntime.load(model, optimize=False)
 
 
 def _batch(feed: Feed) -> int | None:

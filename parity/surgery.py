@@ -102,3 +102,26 @@ def insert_before(graph: ir.Graph, node: ir.Node, index: int, *steps: tuple[str,
         value = step.outputs[0]
     node.replace_input_with(index, value)
     return [*made, node]
+
+
+def append_after(op: str, operand: np.ndarray, graph: ir.Graph, node: ir.Node) -> ir.Node:
+    """Send the graph's output that ``node`` makes through one more operator with a constant."""
+    value = node.outputs[0]
+    require(value.is_graph_output())
+    extra = constant(graph, np.asarray(operand), "surgery_operand")
+    step = ir.node(op, [value, extra])
+    made = step.outputs[0]
+    made.name = f"{value.name}_after"
+    made.type = value.type
+    graph.append(step)
+    graph.outputs[list(graph.outputs).index(value)] = made
+    return step
+
+
+def bypass(graph: ir.Graph, node: ir.Node, index: int = 0) -> None:
+    """Send input ``index`` of a node on as its result."""
+    source = node.inputs[index]
+    node.op_type, node.version = "Identity", None
+    node.attributes.clear()
+    node.resize_inputs(1)
+    node.replace_input_with(0, source)

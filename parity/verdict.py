@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity import guards
+from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics
 from parity.tally import OutputTally
@@ -56,6 +57,7 @@ class ParityResult:
         layers: Layer results, where they were asked for.
         first_divergence: Handle of the first layer that is wrong by its own doing.
         diagnosis: What to make of it, in words.
+        mistakes: Known mistakes whose correction makes the first wrong layer right, the most particular first.
         decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
@@ -73,6 +75,7 @@ class ParityResult:
     layers: list[LayerResult] = field(default_factory=list)
     first_divergence: str | None = None
     diagnosis: str = ""
+    mistakes: list[Mistake] = field(default_factory=list)
     decided_by: str = "outputs"
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)

@@ -31,7 +31,7 @@ def compare(artifact: Artifact, original: Original) -> list[Finding]:
         tensor = value.const_value
         if tensor is not None:
             upstream = tensor.metadata_props.get(PARAMETER, name)
-            faults[upstream] = _fault(read_tensor(tensor), _expected(tensor, upstream, theirs))
+            faults[upstream] = _fault(read_tensor(tensor), expected(tensor, upstream, theirs))
     for name, array in _beside(artifact, graph).items():
         faults[name] = _fault(array, theirs.get(name))
     return [Finding("", "weights", "", f"{name}: {fault}") for name, fault in faults.items() if fault]
@@ -46,7 +46,8 @@ def _beside(artifact: Artifact, graph: ir.Graph) -> dict[str, np.ndarray]:
         return {name: stream.get_tensor(name) for name in stream.keys() if name not in graph.initializers}  # noqa: SIM118
 
 
-def _expected(tensor: ir.TensorProtocol, upstream: str, theirs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+def expected(tensor: ir.TensorProtocol, upstream: str, theirs: Mapping[str, np.ndarray]) -> np.ndarray | None:
+    """Return what a port's weight must be, from its recipe and upstream's; ``None`` where upstream has none for it."""
     recipe, layout = tensor.metadata_props.get(DERIVED), tensor.metadata_props.get(LAYOUT)
     try:
         if recipe:

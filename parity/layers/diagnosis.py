@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from parity.layers.agreement import Agreement
+from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult, LayersResult
 from parity.tolerance import Limits
 
@@ -59,6 +61,20 @@ def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement
     return replace(
         result, verdict="pass", decided_by="layers", diagnosis="", outputs=outputs, notes=[*result.notes, reason]
     )
+
+
+def with_mistakes(result: ParityResult, mistakes: Sequence[Mistake]) -> ParityResult:
+    """Return the verdict with what the first wrong layer looks like."""
+    if not mistakes:
+        return result
+    first, *others = mistakes
+    words = (
+        f"it looks like {first.mistake}: with {first.correction} ({first.op}) the layer is {first.after:.3g} times as "
+        f"far from the truth as the original, before {first.before:.3g}"
+    )
+    if others:
+        words += "; so it would be with " + ", or with ".join(f"{item.correction} ({item.mistake})" for item in others)
+    return replace(result, mistakes=list(mistakes), diagnosis=f"{words}; {result.diagnosis}")
 
 
 def _share(layers: LayersResult, limits: Limits) -> float:

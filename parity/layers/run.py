@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import resource
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,15 +13,17 @@ import onnx_ir as ir
 
 from parity.layers.cut import Layer, as_model, cut, is_constant
 from parity.layers.definition import by_definition
+from parity.layers.evidence import AROUND_BYTES, MOST_AROUND, Evidence
 from parity.layers.result import LayersResult
 from parity.layers.tally import Tally, beyond, relative, same_kind, worst
 from parity.metrics import is_float
 from parity.tolerance import Limits
+from parity.weights import expected
 from porters.porter import Original, Step
 from zoo.artifact import Artifact
 from zoo.errors import UserError
 from zoo.executor import Session
-from zoo.graph import HANDLE
+from zoo.graph import HANDLE, PARAMETER
 from zoo.inputs import Feed, InputSpec, moved
 from zoo.store import read_tensor
 
@@ -41,6 +44,8 @@ class _Held:
     truth: dict[ir.Value, np.ndarray] = field(default_factory=dict)
     readers: dict[ir.Value, int] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
+    # What the original made last, whoever reads it: an operand that the port lost is read by nobody.
+    last: deque[tuple[str, np.ndarray]] = field(default_factory=lambda: deque(maxlen=MOST_AROUND))
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,7 @@ class LayerRun:
         self._model = artifact.model()
         self._limits = limits
         self._load = load
+        self._original = original
         self._steps = original.steps([InputSpec.from_card(entry) for entry in artifact.card()["inputs"]])
         known = self._steps.handles()
         self._layers = cut(self._model.graph, known)
@@ -83,6 +89,9 @@ class LayerRun:
                 self._makers.setdefault(handle, []).append(number)
         # How many inputs have been run.
         self.inputs = 0
+        # The first layer that is wrong, on the first input on which it is; its place among the layers.
+        self.evidence: Evidence | None = None
+        self._evidence_of = len(self._layers)
         self._unmatched = len(set(known) - set(self._makers))
 
     # -- running --------------------------------------------------------------------------------------------------
@@ -126,6 +135,8 @@ class LayerRun:
             for value, handle in self._layers[number].outputs.items():
                 if handle == step.handle:
                     held.own[value], held.truth[value] = step.own, step.truth
+        if step.own.nbytes <= AROUND_BYTES // MOST_AROUND:
+            held.last.append((step.handle, step.own))
         if step.unordered is not None:
             self._unordered[step.handle] = step.unordered
         return list(numbers)
@@ -152,6 +163,31 @@ class LayerRun:
             tally.add(own, whole, here, alone, truth, flips)
             if alone is not None and truth is not None and beyond(alone, own, truth, tally.limit, self._limits):
                 self._define(held, number, value, truth)
+            if number < self._evidence_of and alone is not None and truth is not None:
+                self._record(held, number, value, alone, truth)
+
+    def _record(self, held: _Held, number: int, value: ir.Value, alone: np.ndarray, truth: np.ndarray) -> None:
+        """Keep what shows a layer to be wrong: of all layers the first."""
+        layer = self._layers[number]
+        judged = self._tallies[value][self._probe].judge(layer, value, self._limits)
+        if judged.verdict != "fail":
+            return
+        self._evidence_of = number
+        own = held.own[value]
+        known = [(item.metadata_props.get(HANDLE, str(item.name)), array) for item, array in held.own.items()]
+        around = {
+            handle: array for handle, array in [*held.last, *known[-MOST_AROUND:]] if handle != layer.outputs[value]
+        }
+        upstream = self._original.parameters()
+        prefix = f"{judged.module}."
+        names = [name for name in upstream if judged.module and name.startswith(prefix)]
+        self.evidence = Evidence(
+            judged.node, judged.source, judged.module, judged.line, str(value.name), self._proto(number),
+            frozenset(str(item.name) for item in layer.weights), self._feed(number, held.own), own, truth,
+            alone, around, _expected(layer, upstream),
+            {name.removeprefix(prefix): upstream[name] for name in names if "." not in name.removeprefix(prefix)},
+            judged.limit, self._probe,
+        )  # fmt: skip
 
     def _in_order(self, handle: str, array: np.ndarray) -> np.ndarray:
         """Return a result sorted along the axis along which its operator leaves the order open."""
@@ -257,6 +293,18 @@ class LayerRun:
 def _known(held: _Held, layer: Layer) -> Arrays:
     """Return what the original has for each of a layer's inputs that is a result, by its handle."""
     return {value.metadata_props[HANDLE]: held.own[value] for value in layer.inputs if value.producer() is not None}
+
+
+def _expected(layer: Layer, upstream: Mapping[str, np.ndarray]) -> Arrays:
+    """Return what upstream makes of a layer's weights, by their names in the graph."""
+    found = {
+        str(value.name): expected(
+            value.const_value, value.const_value.metadata_props.get(PARAMETER, str(value.name)), upstream
+        )
+        for value in layer.weights
+        if value.const_value is not None
+    }
+    return {name: array for name, array in found.items() if array is not None}
 
 
 def _read(weight: ir.Value) -> np.ndarray:

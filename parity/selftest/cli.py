@@ -72,6 +72,7 @@ def _show(result: SelftestResult) -> None:
     show_table(table)
     emit(f"{result.kinds} kinds of fault, {result.faults} that change the function beyond the noise")
     emit(f"caught {result.caught}; of {result.locatable} looked at layer by layer {result.located} in the right one")
+    emit(f"in {result.diagnosed} of these it says what kind of mistake it is")
     emit(f"{result.sound_ports} sound ports, {result.false_alarms} false alarms")
     for name, counts in result.baselines.items():
         emit(f"{name}: caught {counts['caught']}, false alarms {counts['false_alarms']}")

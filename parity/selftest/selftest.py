@@ -15,7 +15,7 @@ import numpy as np
 
 from parity.harness import check
 from parity.selftest.baselines import BASELINES
-from parity.selftest.faults.fault import Fault, all_faults
+from parity.selftest.faults.fault import Fault, all_faults, looks_like
 from parity.selftest.remembering import Remembering
 from parity.selftest.subjects import SUBJECTS, Subject
 from parity.selftest.trial import Bench, Trial, baselines_of, try_fault
@@ -78,6 +78,7 @@ class SelftestResult:
         caught: How many of them the check failed.
         located: In how many of those it named the right layer first.
         locatable: In how many of those it could look at layers at all.
+        diagnosed: In how many of the located it named the mistake as well.
         sound_ports: How many ports without a fault were checked.
         false_alarms: How many of these failed.
         baselines: The same for the usual comparisons.
@@ -90,6 +91,7 @@ class SelftestResult:
     caught: int
     located: int
     locatable: int
+    diagnosed: int
     sound_ports: int
     false_alarms: int
     baselines: dict[str, dict[str, int]]
@@ -203,6 +205,7 @@ def _counted(trials: Sequence[Trial], sound: Sequence[Sound]) -> SelftestResult:
         caught=len(caught),
         located=sum(trial.located is True for trial in known),
         locatable=len(known),
+        diagnosed=sum(trial.located is True and bool(looks_like(trial.fault) & set(trial.mistakes)) for trial in known),
         sound_ports=len(sound),
         false_alarms=sum(not port.holds for port in sound),
         baselines=baselines,

@@ -46,6 +46,7 @@ class Trial:
         named: The layer that the check names first.
         located: Whether that is a layer that the fault is in; ``None`` where the checker cannot look at layers.
         baselines: For each of the usual comparisons, whether it saw the fault.
+        mistakes: Names of the known mistakes that the check takes it for, the likeliest first.
         error: Why there is no verdict.
     """
 
@@ -59,6 +60,7 @@ class Trial:
     named: str = ""
     located: bool | None = None
     baselines: dict[str, bool] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
     error: str = ""
 
 
@@ -145,6 +147,7 @@ def _tried(bench: Bench, fault: Fault, model: ir.Model, site: str, wrong: Sequen
         bench.source, fault.name, site, effect, effective, not result.holds, _by(result), named,
         None if not result.layers or result.holds else named in layers,
         {name: not holds for name, holds in baselines_of(bench, moved).items()},
+        [mistake.name for mistake in result.mistakes],
     )  # fmt: skip
 
 

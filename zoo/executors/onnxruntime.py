@@ -36,13 +36,15 @@ class OnnxRuntimeSession:
 
     def run(self, feed: Feed) -> dict[str, np.ndarray]:
         """Return every output by name."""
-        from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+        from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidArgument, RuntimeException
 
         checked = check_feed(feed, self._inputs, self._place)
         try:
             results = self._session.run(None, checked)
         except InvalidArgument as error:  # such as an index beyond the end of a table
             raise UserError("ONNX Runtime refuses the feed", place=self._place, got=str(error)[:600]) from error
+        except (Fail, RuntimeException) as error:  # such as operands that do not fit together
+            raise UserError("ONNX Runtime fails in the graph", place=self._place, got=str(error)[:600]) from error
         return dict(zip(self._outputs, results, strict=True))
 
     def __enter__(self) -> Self:

@@ -29,6 +29,23 @@ class Fault:
     inject: Inject
 
 
+# Which known mistakes a fault looks like, where that is not the mistake of its own name.
+_LOOKS_LIKE = {
+    "padding-same": {"padding"}, "padding-shifted": {"padding"}, "resize-nearest": {"resize-mode"},
+    "softmax-axis": {"axis"}, "queries-for-keys": {"queries-keys-values"}, "keys-for-values": {"queries-keys-values"},
+    "similar-activation": {"activation"}, "activation-lost": {"activation"}, "half-overflow": {"half-precision"},
+    "coarse-quantisation": {"half-precision"}, "one-per-cent": {"weight-scaled"}, "scale-lost": {"upstream-tensor"},
+    "channel-zeroed": {"upstream-tensor"}, "layers-swapped": {"upstream-tensor"},
+    "stale-statistics": {"upstream-tensors"}, "input-frozen": {"factor-too-many"},
+    "added-bias-lost": {"upstream-tensor", "bias-lost"}, "bias-lost": {"bias-lost", "upstream-tensor"},
+}  # fmt: skip
+
+
+def looks_like(fault: str) -> set[str]:
+    """Return the names of the known mistakes that a checker may take a fault for."""
+    return _LOOKS_LIKE.get(fault, {fault})
+
+
 _FAULTS: dict[str, Fault] = {}
 _MODULES = ("attributes", "numerics", "recurrent", "weights", "wiring")
 
