@@ -11,6 +11,7 @@ from zoo.verb import Verb
 if TYPE_CHECKING:
     from parity.accuracy import AccuracyResult
     from parity.bench import BenchResult
+    from parity.language import LanguageResult
     from parity.verdict import ParityResult
     from zoo.artifact import Artifact
 
@@ -122,11 +123,28 @@ def _show_check(result: ParityResult) -> None:
             ratio, largest, output.verdict,
         )  # fmt: skip
     show_table(table)
+    for spoken in result.language:
+        emit(_said(spoken))
     if result.layers:
         _show_layers(result)
     for note in result.notes:
         emit(f"note: {note}")
     emit(f"{result.verdict}: {result.diagnosis or 'the port is as close to the truth as the original'}")
+
+
+def _said(spoken: LanguageResult) -> str:
+    text = (
+        f"{spoken.output} ({spoken.run}), {spoken.positions} positions: the same token first at {spoken.top1:.2%}, "
+        f"{spoken.top5:.2%} of the first five, KL divergence {spoken.kl:.2g} nats (the original from its truth "
+        f"{spoken.kl_noise:.2g})"
+    )
+    made = spoken.generation
+    if made is None:
+        return text
+    if made.near_tie is None:
+        return f"{text}; {made.tokens} tokens generated greedily are the same"
+    why = "a near-tie" if made.near_tie else "beyond rounding"
+    return f"{text}; generated greedily, {made.tokens} tokens are the same, then another one ({why})"
 
 
 def _show_layers(result: ParityResult) -> None:

@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 
 from parity import cases as cases_module
-from parity import guards, ratchet
+from parity import guards, language, ratchet
 from parity.cases import Case
+from parity.language import TOKENS, TOKENS_LARGE, LanguageResult, Speech
 from parity.layers.agreement import Agreement
 from parity.layers.diagnosis import with_layers, with_mistakes
 from parity.layers.mistakes import find_mistakes
@@ -57,10 +58,14 @@ def check(
     precision = precision_of(on)
     limits = limits or ratchet.limits_of(artifact, precision)
     with Sides(artifact, on, original, precision, seed, progress, by_layers=layers) as sides:
-        tallies, findings, ran, probed = _run_all(sides, cases, seed, progress)
+        speech = Speech(sides.specs, limits)
+        tallies, findings, ran, probed = _run_all(sides, cases, seed, speech, progress)
+        spoken = _spoken(sides, speech, progress)
+        findings += language.findings(spoken)
         outputs = [worst(name, runs, limits) for name, runs in by_output(tallies).items()]
         notes = [*sides.notes, *ratchet.said(artifact, precision)]
         result = verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, notes)
+        result = replace(result, language=spoken)
         if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
     if save:
@@ -82,7 +87,7 @@ def result_name(on: str) -> str:
 
 
 def _run_all(
-    sides: Sides, cases: int, seed: int, progress: Progress
+    sides: Sides, cases: int, seed: int, speech: Speech, progress: Progress
 ) -> tuple[dict[tuple[str, str], OutputTally], list[guards.Finding], int, int]:
     tallies: dict[tuple[str, str], OutputTally] = {}
     findings: list[guards.Finding] = []
@@ -93,6 +98,7 @@ def _run_all(
         case = sides.ordinary(count)
         triple = sides.run(case)
         findings += take_in(tallies, triple, case, sides.groups)
+        speech.take_in(triple.original, triple.truth, triple.ports, case.feed)
         if previous is not None:
             findings += _alive(previous, triple, case)
         previous, count = triple, count + 1
@@ -108,6 +114,16 @@ def _run_all(
     findings += sides.repeatable()
     findings += sides.weights()
     return tallies, _unique(findings), count, probed
+
+
+def _spoken(sides: Sides, speech: Speech, progress: Progress) -> list[LanguageResult]:
+    """Return what is said of logits; a language model goes on by itself for some tokens, beside its port."""
+    if not speech.tallies:
+        return []
+    asked = (TOKENS_LARGE if sides.plan.large else TOKENS) if sides.talks else 0
+    if asked:
+        progress("generate")
+    return speech.results(asked, sides.answers, sides.exact)
 
 
 def _overflows(triple: Triple) -> bool:

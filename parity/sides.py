@@ -13,6 +13,7 @@ import numpy as np
 from parity import cases as cases_module
 from parity import guards, rows, weights
 from parity.cases import Case
+from parity.language import GENERATES
 from parity.layers.agreement import Agreement, near
 from parity.layers.run import LayerRun, Outputs
 from parity.tolerance import LIMITS
@@ -75,8 +76,8 @@ class Sides:
         self.notes: list[str] = []
         self.truth = "float64"
         self._seed = seed
-        specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
-        self._plan = cases_module.plan(specs, seed, artifact.model().graph)
+        self.specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+        self.plan = cases_module.plan(self.specs, seed, artifact.model().graph)
         self.groups = rows.selected(artifact.card()["outputs"])
         self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
         self.reduced = self._own != "own"
@@ -163,11 +164,11 @@ class Sides:
         """Return the ordinary case ``index``."""
         if self._original is None:
             return Case(f"recorded-{index}", self._recorded[index].feed)
-        return self._plan.ordinary(index)
+        return self.plan.ordinary(index)
 
     def probes(self) -> list[Case]:
         """Return the probes; none where only recorded cases are at hand."""
-        return [] if self._original is None else self._plan.probes()
+        return [] if self._original is None else self.plan.probes()
 
     def run(self, case: Case) -> Triple:
         """Run every side on one case."""
@@ -186,6 +187,22 @@ class Sides:
         truth = self._truth(case, own)
         flips = self._flips(case, own, truth, ports)
         return Triple(own, truth, ports, flips, batch, self._moved(case, truth, ports))
+
+    @property
+    def talks(self) -> bool:
+        """Whether the model may be asked for the next token: a language model whose original runs here."""
+        task = self.artifact.card()["task"]
+        return task == GENERATES and self._original is not None and self._original.runs
+
+    def answers(self, feed: Feed) -> tuple[Arrays, Mapping[str, Arrays]]:
+        """Return the outputs of the original in its own precision, and of the port by run."""
+        assert self._original is not None
+        return self._original.run(feed, self._own), {run: session.run(feed) for run, session in self._sessions.items()}
+
+    def exact(self, feed: Feed) -> Arrays:
+        """Return the outputs of the original in float64, in its own precision where that is out of reach."""
+        assert self._original is not None
+        return self._original.run(feed, "float64" if self.truth == "float64" else "own")
 
     def _run_by_layers(self, case: Case) -> Triple:
         made = self._run_layers(case)

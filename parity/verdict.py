@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from parity import guards
+from parity.language import LanguageResult
 from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics
@@ -58,6 +59,7 @@ class ParityResult:
         first_divergence: Handle of the first layer that is wrong by its own doing.
         diagnosis: What to make of it, in words.
         mistakes: Known mistakes whose correction makes the first wrong layer right, the most particular first.
+        language: What is said of outputs that are logits over a vocabulary.
         decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
@@ -76,6 +78,7 @@ class ParityResult:
     first_divergence: str | None = None
     diagnosis: str = ""
     mistakes: list[Mistake] = field(default_factory=list)
+    language: list[LanguageResult] = field(default_factory=list)
     decided_by: str = "outputs"
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)
