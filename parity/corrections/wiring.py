@@ -148,3 +148,26 @@ def _factor_too_many(node: ir.Node, around: Around) -> Iterator[Attempt]:
     constants = [not computed(value) for value in node.inputs]
     require(any(constants) and not all(constants))
     yield f"no {node.op_type}", lambda graph, node: bypass(graph, node, constants.index(False))
+
+
+@correction("another value read than upstream reads")
+def _another_operand(node: ir.Node, around: Around) -> Iterator[Attempt]:
+    for place, value in enumerate(node.inputs):
+        if value is None or not computed(value) or value.producer() is not None:
+            continue  # only what comes into the layer
+        for handle, array in around.results.items():
+            if handle != value.name and _fits(array, value):
+                yield f"{handle} for {value.name}", partial(_read_instead, place, array)
+
+
+def _fits(array: np.ndarray, value: ir.Value) -> bool:
+    dtype = value.dtype
+    return (
+        value.shape is not None
+        and list(array.shape) == list(value.shape)
+        and (dtype is not None and array.dtype == dtype.numpy())
+    )
+
+
+def _read_instead(place: int, array: np.ndarray, graph: ir.Graph, node: ir.Node) -> None:
+    node.replace_input_with(place, constant(graph, array, "corrected_operand"))

@@ -36,7 +36,9 @@ _LOOKS_LIKE = {
     "similar-activation": {"activation"}, "activation-lost": {"activation"}, "half-overflow": {"half-precision"},
     "coarse-quantisation": {"half-precision"}, "one-per-cent": {"weight-scaled"}, "scale-lost": {"upstream-tensor"},
     "channel-zeroed": {"upstream-tensor"}, "layers-swapped": {"upstream-tensor"},
-    "stale-statistics": {"upstream-tensors"}, "input-frozen": {"factor-too-many"},
+    "stale-statistics": {"upstream-tensors"},
+    "chunks-reordered": {"chunks-reordered", "another-operand"}, "recurrent-bias": {"factor-too-many"},
+    "input-frozen": {"factor-too-many"},
     "added-bias-lost": {"upstream-tensor", "bias-lost"}, "bias-lost": {"bias-lost", "upstream-tensor"},
 }  # fmt: skip
 
