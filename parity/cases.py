@@ -71,11 +71,12 @@ class Plan:
         return sizes
 
 
-def plan(specs: Sequence[InputSpec], seed: int, graph: ir.Graph) -> Plan:
+def plan(specs: Sequence[InputSpec], seed: int, graph: ir.Graph | None) -> Plan:
     """Return the inputs for a port: fewer where a sample is large, or the graph does much on one."""
     one = {dim: spec.sizes.get(dim, 2) for spec in specs for dim in spec.shape if isinstance(dim, str)} | {"batch": 1}
     elements = sum(math.prod(spec.static_shape(one)) for spec in specs)
-    return Plan(specs, seed, elements > LARGE_SAMPLE or multiply_adds(graph, one) > LARGE_WORK)
+    work = multiply_adds(graph, one) if graph is not None else 0
+    return Plan(specs, seed, elements > LARGE_SAMPLE or work > LARGE_WORK)
 
 
 def enough(count: int, smallest_output: int, pooled: int) -> bool:

@@ -47,6 +47,7 @@ def _configure_check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="compare layer by layer; weights too large for memory stay on disk"
     )
+    parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdict as JUnit XML too")
 
 
 def _run_check(args: argparse.Namespace) -> int:
@@ -55,6 +56,10 @@ def _run_check(args: argparse.Namespace) -> int:
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
     result = _rejudged(artifact, args) if args.saved else _checked(artifact, args)
+    if args.junit:
+        from parity.junit import write_junit
+
+        write_junit({str(artifact.card()["name"]): result}, args.junit)
     if args.json:
         emit_json(result)
     else:

@@ -58,19 +58,26 @@ def check(
     precision = precision_of(on)
     limits = limits or ratchet.limits_of(artifact, precision)
     with Sides(artifact, on, original, precision, seed, progress, by_layers=layers) as sides:
-        speech = Speech(sides.specs, limits)
-        tallies, findings, ran, probed = _run_all(sides, cases, seed, speech, progress)
-        spoken = _spoken(sides, speech, progress)
-        findings += language.findings(spoken)
-        outputs = [worst(name, runs, limits) for name, runs in by_output(tallies).items()]
-        notes = [*sides.notes, *ratchet.said(artifact, precision)]
-        result = verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, notes)
-        result = replace(result, language=spoken)
+        result = judge(sides, on, precision, cases, seed, limits, progress)
+        result = replace(result, notes=[*result.notes, *ratchet.said(artifact, precision)])
         if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
     if save:
         artifact.add_result(result_name(on), result)
     return result
+
+
+def judge(
+    sides: Sides, on: str, precision: str, cases: int, seed: int, limits: Limits, progress: Progress
+) -> ParityResult:
+    """Run all sides on the inputs and return what their outputs say; the arguments are those of :func:`check`."""
+    speech = Speech(sides.specs, limits)
+    tallies, findings, ran, probed = _run_all(sides, cases, seed, speech, progress)
+    spoken = _spoken(sides, speech, progress)
+    findings += language.findings(spoken)
+    outputs = [worst(name, runs, limits) for name, runs in by_output(tallies).items()]
+    result = verdict(on, precision, seed, sides.truth, outputs, findings, ran, probed, list(sides.notes))
+    return replace(result, language=spoken)
 
 
 def precision_of(on: str) -> str:
