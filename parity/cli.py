@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from parity.accuracy import AccuracyResult
     from parity.bench import BenchResult
     from parity.language import LanguageResult
+    from parity.layers.result import LayerResult
     from parity.verdict import ParityResult
     from zoo.artifact import Artifact
 
@@ -152,12 +153,18 @@ def _said(spoken: LanguageResult) -> str:
     return f"{text}; generated greedily, {made.tokens} tokens are the same, then another one ({why})"
 
 
+def _gravity(layer: LayerResult) -> tuple[bool, float, float]:
+    """Order layers by what they do to the outputs; those that were not looked at come by their own error, last."""
+    known = layer.effect == layer.effect
+    return layer.verdict == "pass", -layer.effect if known else 0.0, -layer.single
+
+
 def _show_layers(result: ParityResult) -> None:
     from rich.table import Table
 
     from zoo.console import emit, show_table
 
-    worst = sorted(result.layers, key=lambda layer: (layer.verdict == "pass", -layer.single))[:WORST_LAYERS]
+    worst = sorted(result.layers, key=_gravity)[:WORST_LAYERS]
     table = Table(title=f"the {len(worst)} of {len(result.layers)} layers with the most error of their own")
     for heading in (
         "layer",
@@ -167,13 +174,15 @@ def _show_layers(result: ParityResult) -> None:
         "injected",
         "amplified",
         "own ratio / limit",
+        "moves the outputs by",
         "verdict",
     ):
         table.add_column(heading, justify="left" if heading in ("layer", "module", "operators", "verdict") else "right")
     for layer in worst:
         table.add_row(
             layer.node, layer.module, layer.op, f"{layer.inherited:.2g}", f"{layer.injected:.2g}",
-            f"{layer.amplified:.2g}", f"{layer.single:.3g} / {layer.limit:g}", layer.verdict,
+            f"{layer.amplified:.2g}", f"{layer.single:.3g} / {layer.limit:g}",
+            "" if layer.effect != layer.effect else f"{layer.effect:.2g}", layer.verdict,
         )  # fmt: skip
     show_table(table)
     emit(f"peak of resident memory: {result.peak_rss_bytes / 2**30:.2f} GiB, frameworks included")

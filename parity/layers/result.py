@@ -29,6 +29,8 @@ class LayerResult:
         mismatches: Elements that differ, for integers.
         flipped: Integers and booleans that differ, original and port each on its own inputs: decisions (a ranking, a
             threshold) that fell otherwise.
+        effect: How far the outputs move, relative, where this layer alone is the port's; NaN where that was not looked
+            at: it is for the layers with the most error of their own.
         verdict: ``pass``, ``fail``, ``runtime`` where the graph is right and the runtime's kernel less exact than
             upstream's, or ``not run`` where the runtime does not take the layer alone.
         probe: The probe that the entry is of, where it says more against the layer than ordinary inputs do; else empty.
@@ -53,6 +55,7 @@ class LayerResult:
     probe: str = ""
     note: str = ""
     flipped: int = 0
+    effect: float = float("nan")
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import resource
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import onnx
@@ -13,9 +14,10 @@ import onnx_ir as ir
 
 from parity.layers.cut import Layer, as_model, cut, is_constant
 from parity.layers.definition import by_definition
+from parity.layers.effect import Effects
 from parity.layers.evidence import AROUND_BYTES, MOST_AROUND, Evidence
 from parity.layers.result import LayersResult
-from parity.layers.tally import Tally, beyond, relative, same_kind, worst
+from parity.layers.tally import Tally, ratio_of, relative, same_kind, worst
 from parity.metrics import is_float
 from parity.tolerance import Limits
 from parity.weights import expected
@@ -44,6 +46,7 @@ class _Held:
     truth: dict[ir.Value, np.ndarray] = field(default_factory=dict)
     readers: dict[ir.Value, int] = field(default_factory=dict)
     done: set[int] = field(default_factory=set)
+    effects: Effects = field(default_factory=Effects)
     # What the original made last, whoever reads it: an operand that the port lost is read by nobody.
     last: deque[tuple[str, np.ndarray]] = field(default_factory=lambda: deque(maxlen=MOST_AROUND))
 
@@ -92,6 +95,7 @@ class LayerRun:
         # The first layer that is wrong, on the first input on which it is; its place among the layers.
         self.evidence: Evidence | None = None
         self._evidence_of = len(self._layers)
+        self._effects: dict[str, float] = {}
         self._unmatched = len(set(known) - set(self._makers))
 
     # -- running --------------------------------------------------------------------------------------------------
@@ -126,6 +130,9 @@ class LayerRun:
                 self._release(held, layer, outputs)
                 ready += [reader for value in layer.outputs for reader in self._readers.get(value, ())]
                 progress(len(held.done), len(self._layers))
+        if self.inputs == 1 and self._original.runs:  # else what follows a layer is too large to be run again
+            finals = [value.metadata_props[HANDLE] for value in self._model.graph.outputs if value.name in outputs.own]
+            self._effects = held.effects.measure(self._steps, finals)
         return outputs
 
     def _arrived(self, held: _Held, step: Step) -> list[int]:
@@ -161,8 +168,11 @@ class LayerRun:
             flips = self._flips(held, number, value, alone, truth)
             whole, here = (self._in_order(handle, side[value]) for side in (held.truth, held.port))
             tally.add(own, whole, here, alone, truth, flips)
-            if alone is not None and truth is not None and beyond(alone, own, truth, tally.limit, self._limits):
+            ratio = ratio_of(alone, own, truth, self._limits) if alone is not None and truth is not None else 0.0
+            if alone is not None and truth is not None and ratio > tally.limit:
                 self._define(held, number, value, truth)
+            if alone is not None and handle not in self._unordered:
+                held.effects.add(ratio, handle, alone, own)
             if number < self._evidence_of and alone is not None and truth is not None:
                 self._record(held, number, value, alone, truth)
 
@@ -280,7 +290,10 @@ class LayerRun:
     def result(self) -> LayersResult:
         """Return what is to be said of every layer, in the port's order."""
         layers = [
-            worst([tally.judge(layer, value, self._limits) for tally in self._tallies[value].values()])
+            replace(
+                worst([tally.judge(layer, value, self._limits) for tally in self._tallies[value].values()]),
+                effect=self._effects.get(layer.outputs[value], math.nan),
+            )
             for layer in self._layers
             for value in layer.outputs
             if value in self._tallies

@@ -155,14 +155,14 @@ def worst(results: Sequence[LayerResult]) -> LayerResult:
     return replace(gravest, flipped=sum(result.flipped for result in results))
 
 
-def beyond(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limit: float, limits: Limits) -> bool:
-    """Say whether a layer on the original's inputs is farther from the truth than ``limit`` times the original."""
+def ratio_of(single: np.ndarray, own: np.ndarray, truth: np.ndarray, limits: Limits) -> float:
+    """Return how far a layer on the original's inputs is from the truth in units of the original; 0 for integers."""
     if not is_float(own) or not single.shape == own.shape == truth.shape:
-        return False
+        return 0.0
     port, noise = Pool(), Pool()
     port.add(truth, single)
     noise.add(truth, own)
-    return budget(port, noise, own.dtype, limits).ratio > limit
+    return budget(port, noise, own.dtype, limits).ratio
 
 
 def same_kind(arrays: Sequence[tuple[np.ndarray, np.ndarray]]) -> bool:

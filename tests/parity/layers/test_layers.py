@@ -54,6 +54,15 @@ def test_a_fault_is_found_in_its_layer_and_only_there(conv, tmp_path, fault, mod
     assert later[-1].ratio > 10
 
 
+def test_a_wrong_layer_moves_the_outputs_by_what_the_whole_port_is_off(conv, tmp_path):
+    result = compared(conv.copy(tmp_path / "faulty", change_epsilon), conv.original)
+    (wrong,) = [layer for layer in result.layers if layer.verdict == "fail"]
+    assert wrong.effect == pytest.approx(result.outputs[0].rel_l2, rel=0.05), "it is the only wrong one"
+    others = [layer.effect for layer in result.layers if layer is not wrong and layer.effect == layer.effect]
+    assert others
+    assert max(others) < 1e-3 * wrong.effect
+
+
 class Groups(torch.nn.Module):
     """A group norm over many elements with a mean: ONNX Runtime takes its variance in one pass."""
 
