@@ -40,8 +40,10 @@ class TensorFlowOriginal:
         return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def steps(self, ported: Sequence[InputSpec]) -> Steps:
-        """Say that there is nothing to run operator by operator here; see the protocol."""
-        raise PrecisionUnavailableError("TensorFlow originals are not run operator by operator")
+        """Return the traced graph, to be run operation by operation; see the protocol."""
+        from porters.tensorflow.steps import TensorFlowSteps
+
+        return TensorFlowSteps(self, ported)
 
     def _named_variables(self) -> Iterable[tuple[str, Any]]:
         """Yield each ``tf.Variable`` with the name that its framework gives it, which need not be unique."""
