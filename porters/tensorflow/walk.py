@@ -162,6 +162,7 @@ class Walk:
             value = self.context.value(tensor)
             if value.producer() is None or value.name in self.named:
                 value = self.context.builder.op("Identity", value, shape=value.shape)
+            if edge.node.dtypes[edge.output] == tensor.dtype.numpy():
                 self.context.mark(value, Result.of(*edge), logical(tensor.rank))
         value.name = name
         self.named.add(name)
