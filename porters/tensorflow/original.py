@@ -34,6 +34,10 @@ class TensorFlowOriginal:
     runs: bool = True
     _program: Program | None = field(default=None, init=False, repr=False)
 
+    def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
+        """Run it on ``feed``; see :meth:`porters.porter.Original.run`."""
+        raise NotImplementedError
+
     def trace(self, specs: Sequence[InputSpec]) -> Traced:
         """Return the graph for the signature ``specs``."""
         raise NotImplementedError
