@@ -38,7 +38,7 @@ SUBJECTS = (
     Subject("transformers:LlamaForCausalLM@tiny", "transformer"),
     Subject("python:parity.selftest.subjects:recurrent", "recurrent"),
     Subject("transformers:YolosForObjectDetection@tiny", "detection"),
-    Subject("keras:MobileNetV2", "convolution", ("x=batch,96,96,3:float32",)),
+    Subject("keras:MobileNetV2", "convolution", ("input_layer=batch,96,96,3:float32",)),
     Subject("python:parity.selftest.subjects:keras_tagger", "transformer"),
 )
 
