@@ -65,9 +65,9 @@ def keras_tagger() -> keras.Model:
     import keras
     from keras import layers
 
-    words = keras.Input((12,), dtype="int32", name="words")
+    words = keras.Input((6,), dtype="int32", name="words")
     x = layers.Embedding(60, 32, name="embedding")(words)
-    x = layers.Bidirectional(layers.LSTM(16, return_sequences=True, unroll=True), name="recurrent")(x)
+    x = layers.LSTM(32, return_sequences=True, unroll=True, name="recurrent")(x)
     attended = layers.MultiHeadAttention(4, 8, name="attention")(x, x)
     x = layers.LayerNormalization(name="norm")(x + attended)
     hidden = layers.Dense(64, activation="gelu", name="hidden")(x)
