@@ -133,3 +133,19 @@ def test_sizes_are_known_without_the_value_that_has_them():
     found = {step.handle: step for step in steps.walk(feed, steps.handles())}
     alone = steps.single(["Reshape"], {"Tanh": found["Tanh"].own[:1]})
     assert alone["Reshape"].shape == (2, 84), "the batch of the walk"
+
+
+class Crop(layers.Layer):
+    """Cuts a part out of the first image, which TensorFlow does in float32 only."""
+
+    def call(self, x):
+        return tf.image.crop_and_resize(x, [[0.1, 0.1, 0.9, 0.8]], [0], (3, 3))
+
+
+def test_keras_builds_a_model_anew_where_its_graph_has_no_float64():
+    x = keras.Input((7, 6, 4), name="x")
+    original = open_live(keras.Model(x, layers.Dense(5, name="dense")(Crop()(x))), SourceOptions())
+    feed = sample(original.inputs, 0, 0, {"batch": 1})
+    own, truth = (original.run(feed, precision)["dense"] for precision in ("own", "float64"))
+    assert (own.dtype, truth.dtype) == (np.float32, np.float64)
+    np.testing.assert_allclose(truth, own, atol=1e-5)
