@@ -113,19 +113,21 @@ def references(scheme: str, rest: str) -> list[Reference]:
 
 
 def _open_live(model: Any, options: SourceOptions) -> Original:
-    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
-    if "torch" in roots:
-        module = "porters.pytorch.sources"
-    elif roots & {"keras", "tensorflow"}:
-        module = "porters.tensorflow.sources"
-    else:
+    framework = framework_of(model)
+    if not framework:
         raise UserError(
             "the model is of no known framework",
             expected="an nn.Module, keras.Model, tf.function or a source reference",
             got=f"{type(model).__module__}.{type(model).__qualname__}",
         )
-    original: Original = importlib.import_module(module).open_live(model, options)
+    original: Original = importlib.import_module(f"porters.{framework}.sources").open_live(model, options)
     return original
+
+
+def framework_of(model: Any) -> str:
+    """Return ``pytorch`` or ``tensorflow`` for a live model, empty for anything else."""
+    roots = {kind.__module__.partition(".")[0] for kind in type(model).__mro__}
+    return "pytorch" if "torch" in roots else "tensorflow" if roots & {"keras", "tensorflow"} else ""
 
 
 def with_inputs(specs: Sequence[InputSpec], given: Sequence[InputSpec]) -> list[InputSpec]:

@@ -20,7 +20,8 @@ INLINE_BYTES = 1024
 # differs from the tensor's own where an input or output of the graph has that name already.
 PARAMETER = "zooport.parameter"
 # Key in a value's metadata_props: which result of the source's own graph it is, by which layers are matched. It is the
-# name of the source node, with ``#1`` behind it for the second of its results.
+# name of the source node, with ``#1`` behind it for the second of its results, and with the order of its axes behind
+# that (``conv[0,3,1,2]``) where the port holds it in another one.
 HANDLE = "zooport.value"
 
 # Results that do not have the dtype of their first input.

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import keras
     import torch
 
 
@@ -37,7 +38,8 @@ SUBJECTS = (
     Subject("transformers:LlamaForCausalLM@tiny", "transformer"),
     Subject("python:parity.selftest.subjects:recurrent", "recurrent"),
     Subject("transformers:YolosForObjectDetection@tiny", "detection"),
-    Subject("keras:MobileNetV2", "convolution", ("x=batch,96,96,3:float32",)),
+    Subject("keras:MobileNetV2", "convolution", ("input_layer=batch,96,96,3:float32",)),
+    Subject("python:parity.selftest.subjects:keras_tagger", "transformer"),
 )
 
 
@@ -56,3 +58,18 @@ def recurrent() -> tuple[torch.nn.Module, dict[str, torch.Tensor]]:
             return self.head(torch.relu(self.second(self.first(x)[0])[0]))
 
     return Tagger(), {"x": torch.randn(2, 20, 16)}
+
+
+def keras_tagger() -> keras.Model:
+    """Return a tagger of words in Keras: a recurrent layer, a transformer block and a head."""
+    import keras
+    from keras import layers
+
+    words = keras.Input((6,), dtype="int32", name="words")
+    x = layers.Embedding(60, 32, name="embedding")(words)
+    x = layers.LSTM(32, return_sequences=True, unroll=True, name="recurrent")(x)
+    attended = layers.MultiHeadAttention(4, 8, name="attention")(x, x)
+    x = layers.LayerNormalization(name="norm")(x + attended)
+    hidden = layers.Dense(64, activation="gelu", name="hidden")(x)
+    x = layers.LayerNormalization(name="last_norm")(x + layers.Dense(32, name="projection")(hidden))
+    return keras.Model(words, layers.Dense(12, name="tags")(x), name="tagger")

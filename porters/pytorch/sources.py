@@ -11,10 +11,11 @@ from importlib.metadata import PackageNotFoundError, metadata, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from porters.porter import Original
 from porters.pytorch import checkpoints, dtypes
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.seeding import unit_variance
-from porters.source import SourceOptions, with_inputs
+from porters.source import SourceOptions, framework_of, with_inputs
 from zoo.errors import UserError, did_you_mean, missing_extra, nearest
 from zoo.inputs import InputSpec, guess_kind
 
@@ -26,7 +27,7 @@ IMAGE_SIZE = 224
 ROUGHNESS = 0.02
 
 
-def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOriginal:
+def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
     """Return the original for ``scheme:rest``; see ``porters.source``."""
     need("torch", "torch")
     from porters.pytorch.exported import open_exported
@@ -34,7 +35,7 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> TorchOrigi
     from porters.pytorch.transformers_models import open_transformers
     from porters.pytorch.vision_sources import open_timm, open_torchvision
 
-    openers: Mapping[str, Callable[[str, SourceOptions], TorchOriginal]] = {
+    openers: Mapping[str, Callable[[str, SourceOptions], Original]] = {
         "torchvision": open_torchvision,
         "timm": open_timm,
         "transformers": open_transformers,
@@ -96,7 +97,7 @@ def need(package: str, extra: str) -> Any:
 # -- factories and files -------------------------------------------------------------------------------------------
 
 
-def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
+def _open_python(rest: str, options: SourceOptions) -> Original:
     module_name, colon, attribute = rest.partition(":")
     if not colon:
         raise UserError(
@@ -108,11 +109,15 @@ def _open_python(rest: str, options: SourceOptions) -> TorchOriginal:
     except Exception as error:
         raise failed("the factory fails; it is called without arguments", f"python:{rest}", error) from error
     model, given = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
+    if framework_of(model) == "tensorflow":
+        from porters.tensorflow.sources import open_factory
+
+        return open_factory(rest, factory, options)  # which calls it again, with TensorFlow's seeds
     if not hasattr(model, "forward"):
         raise UserError(
             "the factory returned no model",
             place=f"python:{rest}",
-            expected="an nn.Module, or (nn.Module, {name: example tensor or InputSpec})",
+            expected="an nn.Module, (nn.Module, {name: example tensor or InputSpec}), a keras.Model or a tf.function",
             got=type(model).__name__,
         )
     specs, call = _factory_signature(model, given, rest, options)

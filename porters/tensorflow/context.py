@@ -26,9 +26,10 @@ from porters.tensorflow.tensor import (
 )
 from zoo.derived import LAYOUT
 from zoo.errors import InternalError
-from zoo.graph import GraphBuilder
+from zoo.graph import HANDLE, GraphBuilder
 
 if TYPE_CHECKING:
+    from porters.tensorflow.handles import Result
     from porters.tensorflow.node import Node
 
 _RUNTIME_OPERATORS = {"//": "Div", "%": "Mod", "max": "Max", "min": "Min"}
@@ -41,12 +42,14 @@ class Context:
         builder: The graph under construction.
         node: The node being translated.
         relaid: Names of the weights that are written in another order of axes, with the orders.
+        marked: What each handle stands for: a result of the source's graph and the order of its axes.
     """
 
     def __init__(self, builder: GraphBuilder) -> None:
         self.builder = builder
         self.node: Node | None = None
         self.relaid: dict[str, str] = {}
+        self.marked: dict[str, tuple[Result, Order]] = {}
         self._origins: dict[str, tuple[Tensor, int]] = {}
         self._unknown = 0
         # The builder tells large constants apart by their identity, which must not be given to another array.
@@ -173,9 +176,29 @@ class Context:
 
     # -- reading values -------------------------------------------------------------------------------------------
 
+    def is_result(self, tensor: Tensor, result: Result) -> None:
+        """Note which result of the source's graph ``tensor`` is, unless it is known as an earlier one already."""
+        if tensor.result is None and not is_parameter(tensor):
+            tensor.result = result
+            if isinstance(tensor, Held):
+                self.mark(tensor.value, result, tensor.held_order)
+
+    def mark(self, value: ir.Value, result: Result, order: Order) -> None:
+        """Give a computed value the handle of the result that it is, with its axes in ``order``."""
+        if value.producer() is not None and HANDLE not in value.metadata_props:
+            handle = result.handle(order)
+            value.metadata_props[HANDLE] = handle
+            self.marked[handle] = (result, order)
+
     def value(self, tensor: Tensor, order: Order | None = None) -> ir.Value:
         """Return ``tensor`` as a value of the graph, held in ``order`` (TensorFlow's own by default)."""
         order = logical(tensor.rank) if order is None else order
+        value = self._value(tensor, order)
+        if tensor.result is not None:
+            self.mark(value, tensor.result, order)
+        return value
+
+    def _value(self, tensor: Tensor, order: Order) -> ir.Value:
         if order not in tensor.cache:
             if isinstance(tensor, Held):
                 tensor.cache[order] = self._transposed(tensor.value, tensor.held_order, order)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import inspect
-from typing import Any
-
 import numpy as np
 
+from porters.tensorflow import operation
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, FlatGraph, Node
 
 # A folded result above this size would bloat the graph for no gain.
@@ -17,7 +15,7 @@ def fold(graph: FlatGraph) -> None:
     """Turn every node whose inputs are all constants into a constant, in place."""
     import tensorflow as tf
 
-    with tf.init_scope(), tf.device("/CPU:0"):
+    with tf.init_scope():
         for node in graph.nodes:
             if _foldable(node):
                 _replace(node, _evaluate(node))
@@ -43,19 +41,8 @@ def _replace(node: Node, array: np.ndarray | None) -> None:
 
 
 def _evaluate(node: Node) -> np.ndarray | None:
-    import tensorflow as tf
-
-    definition = node.source.op_def
-    function = getattr(tf.raw_ops, definition.name, None)
-    if function is None:
+    try:
+        (result,) = operation.run(node, [operation.constant(edge.node.constant) for edge in node.inputs])
+    except NotImplementedError:
         return None
-    arrays = [edge.node.constant for edge in node.inputs]
-    known = inspect.signature(function).parameters
-    arguments: dict[str, Any] = {attr.name: node.attr(attr.name) for attr in definition.attr if attr.name in known}
-    for arg in definition.input_arg:
-        if arg.number_attr or arg.type_list_attr:
-            count = node.attr(arg.number_attr) if arg.number_attr else len(node.attr(arg.type_list_attr))
-            arguments[arg.name], arrays = [tf.constant(item) for item in arrays[:count]], arrays[count:]
-        else:
-            arguments[arg.name], arrays = tf.constant(arrays[0]), arrays[1:]
-    return np.asarray(function(**arguments).numpy())
+    return np.asarray(result.numpy())

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError, Steps
+from porters.tensorflow.flatten import flatten
 from porters.tensorflow.precision import eagerly, policy, rebuild
+from porters.tensorflow.program import Program
 from porters.tensorflow.signature import unique
 from porters.tensorflow.trace import Traced, tensor_specs, trace, traced_function
 from zoo.inputs import Feed, InputSpec
@@ -30,6 +32,11 @@ class TensorFlowOriginal:
     details: Mapping[str, Any] = field(default_factory=dict)
     framework: str = "tensorflow"
     runs: bool = True
+    _program: Program | None = field(default=None, init=False, repr=False)
+
+    def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
+        """Run it on ``feed``; see :meth:`porters.porter.Original.run`."""
+        raise NotImplementedError
 
     def trace(self, specs: Sequence[InputSpec]) -> Traced:
         """Return the graph for the signature ``specs``."""
@@ -40,8 +47,22 @@ class TensorFlowOriginal:
         return {name: variable.numpy() for name, variable in self._variables().items()}
 
     def steps(self, ported: Sequence[InputSpec]) -> Steps:
-        """Say that there is nothing to run operator by operator here; see the protocol."""
-        raise PrecisionUnavailableError("TensorFlow originals are not run operator by operator")
+        """Return the traced graph, to be run operation by operation; see the protocol."""
+        from porters.tensorflow.steps import TensorFlowSteps
+
+        return TensorFlowSteps(self, ported)
+
+    def _run_wide(self, feed: Feed) -> dict[str, np.ndarray]:
+        """Run the traced graph operation by operation in float64.
+
+        Raises:
+            PrecisionUnavailableError: If an operation cannot be run so.
+        """
+        if self._program is None:
+            traced = self.trace(self.inputs)
+            self._program = Program(flatten(traced.graph, traced.captured, traced.layer_of))
+        arrays = [feed[spec.name] for spec in self.inputs]
+        return dict(zip(self.outputs, self._program.run(arrays, wide=True), strict=True))
 
     def _named_variables(self) -> Iterable[tuple[str, Any]]:
         """Yield each ``tf.Variable`` with the name that its framework gives it, which need not be unique."""
@@ -71,19 +92,26 @@ class KerasOriginal(TensorFlowOriginal):
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
         """Run the model on ``feed``; see :meth:`porters.porter.Original.run`."""
+        if precision == "own":
+            return self._named(self._predict([feed[spec.name] for spec in self.inputs]))
+        if precision == "float64":
+            try:
+                return self._run_wide(feed)
+            except PrecisionUnavailableError:
+                # Keras builds layers for float64 of other operations, some of which stay in float32.
+                return self._run_rebuilt(feed, precision)
+        # Under the mixed policy the last layer answers in float16: its values, in the dtype that the model has.
+        outputs = self._run_rebuilt(feed, precision)
+        return {n: array.astype(np.float32) if array.dtype == np.float16 else array for n, array in outputs.items()}
+
+    def _run_rebuilt(self, feed: Feed, precision: Precision) -> dict[str, np.ndarray]:
         arrays = [feed[spec.name] for spec in self.inputs]
         if precision == "float64":
             arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
-        if precision == "own":
-            return self._named(self._predict(arrays))
         if precision not in self._rebuilt:
             self._rebuilt[precision] = rebuild(self.model, precision)
         with policy(precision), eagerly():
-            outputs = self._named(self.call(arrays, self._rebuilt[precision]))
-        if precision == "float64":
-            return outputs
-        # Under the mixed policy the last layer answers in float16: its values, in the dtype that the model has.
-        return {n: array.astype(np.float32) if array.dtype == np.float16 else array for n, array in outputs.items()}
+            return self._named(self.call(arrays, self._rebuilt[precision]))
 
     def _predict(self, arrays: list[np.ndarray]) -> Any:
         """Run the model as Keras itself predicts with it: as a ``tf.function``."""
@@ -132,6 +160,8 @@ class FunctionOriginal(TensorFlowOriginal):
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
         """Run the function on ``feed``; see :meth:`porters.porter.Original.run`."""
+        if precision == "float64":
+            return self._run_wide(feed)
         if precision != "own":
             raise PrecisionUnavailableError(
                 f"a tf.function cannot be rebuilt in {precision}: its Python code, not a configuration, fixes its types"

@@ -1,7 +1,8 @@
-"""TensorFlow sources: ``keras:NAME``, ``keras:FILE.keras``, and live Keras models and ``tf.function``s."""
+"""TensorFlow sources: ``keras:NAME``, ``keras:FILE.keras``, factories, and live Keras models and ``tf.function``s."""
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import random
 from collections.abc import Callable, Sequence
@@ -51,6 +52,20 @@ def open_live(model: Any, options: SourceOptions) -> TensorFlowOriginal:
     return _keras(model, options)
 
 
+def open_factory(rest: str, factory: Callable[[], Any], options: SourceOptions) -> TensorFlowOriginal:
+    """Return the original for ``python:REST``, whose ``factory`` returns a ``keras.Model`` or a ``tf.function``.
+
+    Raises:
+        UserError: If its inputs are known neither from the model nor from ``options``.
+    """
+    runtime.keras()
+    original = open_live(_seeded(factory, options.seed), options)
+    original.reference, original.name = f"python:{rest}", rest.rpartition(":")[2].lower()
+    if options.weights is None:
+        original.checkpoint = _calibrated(original, options.seed)
+    return original
+
+
 # -- Keras -----------------------------------------------------------------------------------------------------------
 
 
@@ -64,30 +79,42 @@ def _application(name: str, options: SourceOptions) -> KerasOriginal:
             got=name,
             hint=f"did you mean {nearest(name, known)}?",
         )
-    model = _seeded(getattr(keras.applications, name), options)
+    model = _sized(getattr(keras.applications, name), options)
     original = replace(_keras(model, options), name=name, task="image-classification", licence=runtime.licence("keras"))
     if options.weights is not None:
         original.checkpoint = _load_weights(model, options.weights)
         return original
-    feed = sample(original.inputs, options.seed, RECALIBRATION_CASE, {"batch": BATCH})
-    recalibrated = recalibrate(model, [feed[spec.name] for spec in original.inputs])
-    original.checkpoint = {"kind": "seeded", "seed": options.seed, "recalibrated": recalibrated}
+    original.checkpoint = _calibrated(original, options.seed)
     return original
 
 
-def _seeded(factory: Callable[..., Any], options: SourceOptions) -> Any:
-    """Build an application with seeded weights, for the image size that the user gave if there is one."""
-    import keras
+def _calibrated(original: TensorFlowOriginal, seed: int) -> dict[str, Any]:
+    """Fit batch norms to seeded weights and return what the checkpoint is."""
+    recalibrated = False
+    if isinstance(original, KerasOriginal):
+        feed = sample(original.inputs, seed, RECALIBRATION_CASE, {"batch": BATCH})
+        recalibrated = recalibrate(original.model, [feed[spec.name] for spec in original.inputs])
+    return {"kind": "seeded", "seed": seed, "recalibrated": recalibrated}
 
+
+def _sized(application: Callable[..., Any], options: SourceOptions) -> Any:
+    """Build an application with seeded weights, for the image size that the user gave if there is one."""
     shape = options.inputs[0].shape[1:] if len(options.inputs) == 1 else ()
     sized = {"input_shape": tuple(shape)} if len(shape) == 3 and all(isinstance(dim, int) for dim in shape) else {}
+    try:
+        return _seeded(functools.partial(application, weights=None, **sized), options.seed)
+    except ValueError as error:
+        raise UserError("the model cannot be built for this input", got=_first_line(error)) from error
+
+
+def _seeded(factory: Callable[[], Any], seed: int) -> Any:
+    import keras
+
     before = random.getstate(), np.random.get_state()
     try:
         with fresh_names():
-            keras.utils.set_random_seed(options.seed)
-            return factory(weights=None, **sized)
-    except ValueError as error:
-        raise UserError("the model cannot be built for this input", got=_first_line(error)) from error
+            keras.utils.set_random_seed(seed)
+            return factory()
     finally:
         random.setstate(before[0])
         np.random.set_state(before[1])

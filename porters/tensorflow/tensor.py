@@ -13,6 +13,8 @@ from porters.tensorflow.dims import Shape
 if TYPE_CHECKING:
     import onnx_ir as ir
 
+    from porters.tensorflow.handles import Result
+
 # order[p] is the logical axis that the graph's value holds at axis p: (0, 3, 1, 2) for NHWC held as NCHW.
 Order: TypeAlias = tuple[int, ...]
 
@@ -45,11 +47,13 @@ class Tensor:
         shape: The logical shape, as TensorFlow has it.
         dtype: The element type.
         cache: What was emitted for it already, by order.
+        result: Which result of the source's graph it is, where it is one.
     """
 
     shape: Shape
     dtype: ir.DataType
     cache: dict[Order, ir.Value] = field(default_factory=dict, kw_only=True, repr=False)
+    result: Result | None = field(default=None, kw_only=True, repr=False)
 
     @property
     def rank(self) -> int:

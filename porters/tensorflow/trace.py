@@ -45,7 +45,7 @@ def trace(call: Callable[..., Any], specs: Sequence[InputSpec], names: dict[int,
 
     function = tf.function(recorded, autograph=False)
     graph = function.get_concrete_function(*tensor_specs(specs)).graph
-    return Traced(graph, _captured(graph, names), lambda op: layers.get(op.name, _scope(op)))
+    return Traced(graph, _captured(graph, names), lambda op: layers.get(op.name) or _scope(op))
 
 
 def traced_function(concrete: Any, names: dict[int, str]) -> Traced:
@@ -72,7 +72,8 @@ def _legal(name: str) -> str:
 
 
 def _scope(op: Any) -> str:
-    return str(op.name.rpartition("/")[0])
+    # An operation that stands in no scope is a place of its own.
+    return str(op.name.rpartition("/")[0] or op.name)
 
 
 def _captured(graph: Any, names: dict[int, str]) -> dict[str, Variable | np.ndarray]:

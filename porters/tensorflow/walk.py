@@ -11,9 +11,10 @@ from porters.porter import Unsupported, UnsupportedOpsError
 from porters.tensorflow import registry, symbolic
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
+from porters.tensorflow.handles import Result
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
 from porters.tensorflow.registry import Match, Untranslatable
-from porters.tensorflow.tensor import Constant, Held, Tensor, Weight, permuted
+from porters.tensorflow.tensor import Constant, Held, Tensor, Weight, logical, permuted
 from zoo.graph import GraphBuilder, Provenance
 from zoo.inputs import InputSpec, numpy_dtype
 
@@ -102,6 +103,9 @@ class Walk:
                 return
         if results is not None:
             self.done[node] = [self._refined(node, index, tensor) for index, tensor in enumerate(results)]
+            for index, tensor in enumerate(self.done[node]):
+                if index < len(node.dtypes) and node.dtypes[index] == tensor.dtype.numpy():
+                    self.context.is_result(tensor, Result.of(node, index))
 
     def _translate(self, node: Node, found: Match | None, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         if found is not None:
@@ -154,9 +158,12 @@ class Walk:
     def _output(self, edge: Edge, name: str) -> ir.Value:
         self.context.node = edge.node
         with self.context.builder.source(Provenance(edge.node.op, edge.node.layer, "", edge.node.name)):
-            value = self.context.value(self.done[edge.node][edge.output])
+            tensor = self.done[edge.node][edge.output]
+            value = self.context.value(tensor)
             if value.producer() is None or value.name in self.named:
                 value = self.context.builder.op("Identity", value, shape=value.shape)
+            if edge.node.dtypes[edge.output] == tensor.dtype.numpy():
+                self.context.mark(value, Result.of(*edge), logical(tensor.rank))
         value.name = name
         self.named.add(name)
         return value

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
+from parity.layers.run import LayerRun
+from parity.tolerance import LIMITS
 from porters.from_tensorflow import PORTER
 from porters.porter import Translation
 from porters.source import SourceOptions
 from porters.tensorflow.original import TensorFlowOriginal
 from porters.tensorflow.sources import open_live
 from zoo import executor, store
-from zoo.inputs import InputSpec, sample
+from zoo.executors import onnxruntime
+from zoo.graph import HANDLE
+from zoo.inputs import Feed, InputSpec, sample
 
 BATCHES = (1, 3)
 # Relative difference allowed between two float32 runs of a few layers.
@@ -78,7 +84,20 @@ def compare(original: TensorFlowOriginal, directory: Path, batches: Sequence[int
                 assert list(got) == list(original.outputs)
                 for name in want:
                     assert_close(got[name], want[name], name)
+    assert_handles(original, translation, file, sample(original.inputs, 0, batches[-1], {"batch": batches[-1]}))
     return Ported(original, translation, file, got)
+
+
+def assert_handles(original: TensorFlowOriginal, translation: Translation, file: Path, feed: Feed) -> None:
+    """Fail where a value is not the result of the source that its handle names, in the order of axes that it names."""
+    card = {"inputs": [spec.to_card() for spec in translation.inputs]}
+    artifact: Any = SimpleNamespace(model=lambda: ir.load(file), card=lambda: card)
+    run = LayerRun(artifact, original, LIMITS["fp32"], lambda model: onnxruntime.load(model, optimize=False))
+    run.run(feed)
+    layers = run.result().layers
+    marked = [value for node in translation.model.graph for value in node.outputs if HANDLE in value.metadata_props]
+    assert len(layers) == len(marked), "the original has every result that the port names"
+    assert not [layer for layer in layers if layer.verdict == "fail"]
 
 
 def assert_close(got: np.ndarray, want: np.ndarray, name: str) -> None:

@@ -123,7 +123,17 @@ def test_an_input_can_be_an_output(check):
     check(tf.function(lambda x: [x, x, x + 1]), [ROW])
 
 
+def test_the_truth_is_float64(check):
+    ported = check(tf.function(lambda x: [tf.cast(tf.cast(x / 3, tf.float16), tf.float32) + 0.1, x > 1]), [ROW])
+    x = np.full((2, 6), 1.7, np.float32)
+    truth = ported.original.run({"x": x}, "float64")
+    assert truth["output_0"].dtype == np.float64
+    # The constants are those of the graph; casts to narrower floats are not part of the truth.
+    np.testing.assert_array_equal(truth["output_0"], x.astype(np.float64) / 3 + np.float64(np.float32(0.1)))
+    assert truth["output_1"].all()
+
+
 def test_no_other_precision(check):
     ported = check(tf.function(lambda x: x + 1), [ROW])
-    with pytest.raises(PrecisionUnavailableError, match="cannot be rebuilt in float64"):
-        ported.original.run({"x": np.ones((1, 6), np.float32)}, "float64")
+    with pytest.raises(PrecisionUnavailableError, match="cannot be rebuilt in fp16_cube"):
+        ported.original.run({"x": np.ones((1, 6), np.float32)}, "fp16_cube")
