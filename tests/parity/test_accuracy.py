@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from parity.accuracy import evaluate
-from parity.task import find_task
-from parity.tasks.image_classification import preprocess
+from parity.task import Sample, find_task
+from parity.preprocessing.images import preprocess
 from zoo.card import dump_card
 from zoo.errors import UserError
 
@@ -59,22 +59,22 @@ def test_a_wrong_port_flips_samples(conv, images, tmp_path):
 
 def test_images_by_folder_csv_and_name(images, tmp_path):
     task = find_task("image-classification")
-    by_name = task.samples(str(images))
+    by_name = task.samples(str(images), {})
     assert [sample.label for sample in by_name[:3]] == [0, 1, 2]
     table = images / "labels.csv"
     table.write_text("file,label\n" + "\n".join(f"{sample.name},{sample.label}" for sample in by_name))
-    assert [(s.name, s.label) for s in task.samples(str(table))] == [(s.name, s.label) for s in by_name]
+    assert [(s.name, s.label) for s in task.samples(str(table), {})] == [(s.name, s.label) for s in by_name]
     for label in ("cat", "dog"):
         folder = tmp_path / "folders" / label
         folder.mkdir(parents=True)
         Image.new("RGB", (8, 8)).save(folder / "a.png")
-    assert [s.label for s in task.samples(str(tmp_path / "folders"))] == [0, 1]
-    assert len(task.samples(str(images / "picture_0*.png"))) == 10
+    assert [s.label for s in task.samples(str(tmp_path / "folders"), {})] == [0, 1]
+    assert len(task.samples(str(images / "picture_0*.png"), {})) == 10
 
 
 def test_no_images_is_the_users_fault(tmp_path):
     with pytest.raises(UserError, match="no labelled images"):
-        find_task("image-classification").samples(str(tmp_path))
+        find_task("image-classification").samples(str(tmp_path), {})
 
 
 def test_preprocessing_is_torchvisions(tmp_path):
@@ -98,13 +98,15 @@ def test_preprocessing_is_torchvisions(tmp_path):
     assert np.abs(preprocess(file, steps)[0] - theirs.numpy()).max() < 1e-6
 
 
-def test_spearman_is_scipys(tmp_path):
-    from scipy.stats import spearmanr
+def test_spearman_is_scipys():
+    from scipy.stats import pearsonr, spearmanr
 
     random = np.random.default_rng(0)
     answers, labels = random.standard_normal(50), random.integers(0, 10, 50)
-    found = find_task("sentence-similarity").score(answers, labels)
-    assert found == pytest.approx(spearmanr(answers, labels).statistic)
+    samples = [Sample(str(index), None, float(label)) for index, label in enumerate(labels)]
+    found = find_task("sentence-similarity").scores(samples, answers)
+    assert found.value("spearman") == pytest.approx(spearmanr(answers, labels).statistic)
+    assert found.value("pearson") == pytest.approx(pearsonr(answers, labels).statistic)
 
 
 def test_pairs_are_read_and_bad_lines_named(tmp_path):
@@ -112,10 +114,10 @@ def test_pairs_are_read_and_bad_lines_named(tmp_path):
     file = tmp_path / "pairs.tsv"
     file.write_text("# a comment\nWord 1\tWord 2\tHuman\ncat\tdog\t7.5\nsun\tmoon\t6\nink\tpen\t8\n")
     with pytest.raises(UserError) as caught:
-        task.samples(str(file))
+        task.samples(str(file), {})
     assert ":2" in str(caught.value)
     file.write_text("Word 1\tWord 2\tHuman\ncat\tdog\t7.5\nsun\tmoon\t6\nink\tpen\t8\n")
-    assert [sample.label for sample in task.samples(str(file))] == [7.5, 6.0, 8.0]
+    assert [sample.label for sample in task.samples(str(file), {})] == [7.5, 6.0, 8.0]
 
 
 def test_a_card_without_preprocessing_is_refused(conv, images, tmp_path):
