@@ -50,7 +50,7 @@ def open_tokenizer(file: Path, max_length: int | None, stride: int = 0, strategy
         strategy: Which of two texts is cut (``only_second`` ...).
 
     Raises:
-        UserError: If the file is no tokenizer of the library ``tokenizers``.
+        UserError: If the file is no tokenizer of the library ``tokenizers``, or the lengths do not fit together.
     """
     try:
         from tokenizers import Tokenizer
@@ -61,10 +61,17 @@ def open_tokenizer(file: Path, max_length: int | None, stride: int = 0, strategy
     except Exception as error:  # the library raises nothing narrower
         raise UserError("the tokenizer cannot be read", place=str(file), got=str(error)) from error
     tokenizer.no_padding()
-    if max_length:
-        tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy)
-    else:
-        tokenizer.no_truncation()
+    try:
+        if max_length:
+            tokenizer.enable_truncation(max_length, stride=stride, strategy=strategy)
+        else:
+            tokenizer.no_truncation()
+    except ValueError as error:  # special tokens and stride leave no room
+        raise UserError(
+            "texts cannot be cut so",
+            place="card.yaml: preprocessing.max_length, stride",
+            got=f"max_length {max_length}, stride {stride}: {error}",
+        ) from error
     return tokenizer
 
 
