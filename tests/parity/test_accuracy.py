@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from parity.accuracy import evaluate
-from parity.task import Sample, find_task
 from parity.preprocessing.images import preprocess
+from parity.task import Sample, find_task
 from zoo.card import dump_card
 from zoo.errors import UserError
 

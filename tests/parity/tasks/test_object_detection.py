@@ -50,7 +50,7 @@ def coco(tmp_path):
 
 
 def official(content, answers, picks):
-    """mAP and mAP@0.5 as pycocotools summarises them, each image drawn a copy with an identifier of its own."""
+    """MAP and mAP@0.5 as pycocotools summarises them, each image drawn a copy with an identifier of its own."""
     images, annotations, results = [], [], []
     for number, pick in enumerate(picks, 1):
         images.append({"id": number})
