@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from parity.accuracy import evaluate
+from parity.flips import explain, explanation
+from parity.layers.result import LayerResult, LayersResult
 from parity.preprocessing.images import preprocess
 from parity.task import Sample, find_task
+from zoo.artifact import open_artifact
 from zoo.card import dump_card
 from zoo.errors import UserError
 
@@ -124,3 +129,88 @@ def test_a_card_without_preprocessing_is_refused(conv, images, tmp_path):
     artifact = conv.copy(tmp_path / "artifact")
     with pytest.raises(UserError, match="no image preprocessing"):
         evaluate(artifact, str(images), task="image-classification", original=conv.original, save=False)
+
+
+def test_metrics_intervals_and_test_are_in_the_result(conv, images, tmp_path):
+    artifact = with_preprocessing(conv, tmp_path / "artifact")
+    found = evaluate(artifact, str(images), original=conv.original, save=False)
+    assert set(found.metrics) == {"top1", "top5"}
+    top1 = found.metrics["top1"]
+    assert (top1.original, top1.delta, top1.mcnemar.p, top1.small) == (found.original, 0.0, 1.0, True)
+    assert top1.original_interval[0] < found.original < top1.original_interval[1]
+    assert found.verdict == "pass"
+    assert "no transform of its own" in found.notes[0]
+
+
+def test_a_published_value_of_the_whole_set_gates(conv, images, tmp_path):
+    artifact = with_preprocessing(conv, tmp_path / "artifact")
+    entry = {"task": "image-classification", "metric": "top1", "published": 0.95, "n": 12}
+    (artifact.path / "card.yaml").write_text(dump_card(artifact.card() | {"evaluation": [entry]}))
+    artifact = type(artifact)(artifact.path)
+    found = evaluate(artifact, str(images), original=conv.original, save=False)
+    assert (found.reference.value, found.reference.verdict, found.verdict) == (0.95, "fail", "fail")
+    fewer = evaluate(artifact, str(images / "picture_0*.png"), original=conv.original, save=False)
+    assert (fewer.n, fewer.reference.verdict, fewer.verdict) == (10, "not gated", "pass")
+
+
+def test_the_layer_behind_a_changed_answer_is_named(conv, images, tmp_path):
+    def twist(model):
+        gelu = next(node for node in model.graph.node if node.op_type == "Gelu")
+        gelu.op_type = "Exp"
+        del gelu.attribute[:]
+
+    def negate(model):
+        next(node for node in model.graph.node if node.op_type == "Gemm").attribute.add(name="alpha", f=-1.0, type=1)
+
+    for number, (edit, operator) in enumerate(((twist, "gelu"), (negate, "linear"))):
+        ported = type(conv)(conv.copy(tmp_path / f"faulty{number}", edit), conv.original)
+        artifact = with_preprocessing(ported, tmp_path / f"again{number}")
+        found = evaluate(artifact, str(images), original=conv.original, explain_flips=True, save=False)
+        whys = [flip.explanation for flip in found.flipped]
+        assert whys
+        assert all(why.reason == "wrong" and operator in why.source and why.single > why.limit for why in whys)
+
+
+def test_the_first_decision_or_the_noisiest_layer_stands_out():
+    def layer(node, single, flipped=0, verdict="pass"):
+        return LayerResult(
+            "op", "", "", node, "Op", [1], "float32", 0.0, 1e-7, 1.0, 1.0, single, 3.0, 0, verdict, flipped=flipped
+        )  # fmt: skip
+
+    quiet, noisy, choice, bad = layer("a", 0.5), layer("b", 2.0), layer("c", 0.0, 3), layer("d", 9.0, verdict="fail")
+    for layers, expected in (
+        ([quiet, noisy], ("noise", "b")),
+        ([quiet, noisy, choice], ("decision", "c")),
+        ([choice, bad, noisy], ("wrong", "d")),
+    ):
+        found = explanation(LayersResult(layers, [], 0, 0))
+        assert (found.reason, found.layer) == expected
+    assert explanation(LayersResult([], [], 0, 0)).reason == "unknown"
+
+
+def test_a_changed_answer_on_a_chip_is_not_blamed_on_a_layer(conv):
+    assert explain(conv.artifact, conv.original, "ascend310p3", []).reason == "unknown"
+
+
+def test_the_command_line_declares_evaluates_and_fails(tiny, images, tmp_path, zooport):
+    declaration = tmp_path / "declared.yaml"
+    steps = {"resize": 10, "crop": 8, "scale": 255}
+    evaluation = [{"task": "image-classification", "metric": "top1", "published": 2.0, "n": 12}]
+    declaration.write_text(json.dumps({"preprocessing": steps, "evaluation": evaluation}))
+    answer = zooport(
+        "eval", tiny, "--task", "image-classification", "--data", images, "--declare", declaration, "--json"
+    )  # fmt: skip
+    result = json.loads(answer.out)
+    assert (answer.code, result["verdict"], result["reference"]["verdict"]) == (1, "fail", "fail")
+    assert {"original", "port", "delta", "interval"} <= set(result["metrics"]["top1"])
+    assert open_artifact(tiny).card()["preprocessing"] == steps
+    said = zooport("eval", tiny, "--task", "image-classification", "--data", images)
+    assert "/12: 95 % interval" in said.out
+    assert "McNemar p = 1" in said.out
+
+
+def test_only_processing_can_be_declared(tiny, images, tmp_path, refused):
+    declaration = tmp_path / "declared.yaml"
+    declaration.write_text("source: {reference: other}")
+    words = refused("eval", tiny, "--task", "image-classification", "--data", images, "--declare", declaration)
+    assert "got:      source" in words

@@ -178,6 +178,7 @@ def bert(tmp_path):
         *letters,
         *(f"##{x}" for x in letters),
     ]
+    words += [f"##{letter}" for letter in letters]
     vocabulary = tmp_path / "vocab.txt"
     vocabulary.write_text("\n".join(words), encoding="utf-8")
     BertTokenizerFast(str(vocabulary), model_max_length=20).save_pretrained(str(tmp_path))
