@@ -118,7 +118,8 @@ def _flipped(flip: Flip) -> str:
         return words
     if why.reason == "unknown":
         return f"{words}; {why.note}"
-    return f"{words}; {why.reason}: {why.layer} in {why.module or 'the model'}, {why.single:.3g} / {why.limit:g}"
+    layer = f"{why.layer} in {why.module or 'the model'}"
+    return f"{words}; {why.reason}: {layer}, of its own {why.injected:.2g}, {why.single:.3g} times the rounding"
 
 
 def _short(value: object) -> str:
