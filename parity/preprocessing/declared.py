@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
+from parity.preprocessing.affine import fitted
 from parity.preprocessing.origin import directory, origin
-from parity.preprocessing.upstream import image_processor, timm_config, torchvision_transform
+from parity.preprocessing.upstream import (
+    image_processor,
+    image_size,
+    keras_function,
+    timm_config,
+    torchvision_transform,
+)
 from zoo.artifact import Artifact
 from zoo.errors import UserError
 
@@ -72,6 +80,8 @@ def _preprocessing(card: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
         return _of_timm(timm_config(rest)), "timm's data configuration"
     if scheme == "torchvision":
         return _of_torchvision(torchvision_transform(rest)), "the transforms of torchvision's weights"
+    if scheme == "keras":
+        return _of_keras(keras_function(rest), image_size(card)), "what Keras's preprocess_input does"
     processor, folder = image_processor(card), directory(card)
     if processor is not None:
         return _of_processor(processor), "preprocessor_config.json"
@@ -109,6 +119,22 @@ def _of_torchvision(transform: Any) -> dict[str, Any]:
         "crop": transform.crop_size[0],
         **_normalisation(255, transform.mean, transform.std),
     }
+
+
+def _of_keras(function: Callable[[np.ndarray], np.ndarray], size: tuple[int, int] | None) -> dict[str, Any]:
+    """Read the normalisation off ``preprocess_input``, which only says it in code; ``load_img`` resizes by nearest."""
+    pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3)).astype(np.float32)
+    tensor = np.asarray(function(pixels[None].copy()))  # it may write into what it is given
+    found = fitted([pixels], [tensor.transpose(0, 3, 1, 2)])
+    if found is None:
+        raise UserError(
+            "preprocess_input is no normalisation", expected="(pixel - mean) / std by channel", got=function
+        )
+    colour = "".join("RGB"[index] for index in found.order)
+    # Fitted in float64 to what was computed in float32: six digits are what is known.
+    mean, std = ([float(f"{value:.6g}") for value in values] for values in (found.mean, found.std))
+    resize = {"resize": list(size), "filter": "nearest"} if size else {}
+    return resize | _normalisation(1.0, mean, std) | {"colour": colour, "layout": "NHWC"}
 
 
 def _of_processor(processor: Any) -> dict[str, Any]:

@@ -1,8 +1,9 @@
-"""The original's own preprocessing, run as it is and watched: timm's, torchvision's and transformers' transforms."""
+"""The original's own preprocessing, run as it is and watched: timm's, torchvision's, transformers' and Keras's."""
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ import numpy as np
 
 from parity.preprocessing.origin import directory, origin
 from porters.pytorch.sources import need
+from porters.tensorflow import runtime
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,36 @@ def image_transform(card: Mapping[str, Any]) -> Watch | None:
     if scheme == "torchvision":
         transform = torchvision_transform(rest)
         return _torchvision_like(transform) if transform is not None else None
+    if scheme == "keras":
+        return _keras(keras_function(rest), image_size(card))
     processor = image_processor(card)
     return _processor(processor) if processor is not None else None
+
+
+def keras_function(name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Return ``preprocess_input`` of an application of Keras: float [n, height, width, 3] of 0 to 255 to the same."""
+    module = importlib.import_module(getattr(runtime.keras().applications, name).__module__)
+    function: Callable[[np.ndarray], np.ndarray] = module.preprocess_input
+    return function
+
+
+def image_size(card: Mapping[str, Any]) -> tuple[int, int] | None:
+    """Return (height, width) of a model's input [batch, height, width, 3], ``None`` where it takes any."""
+    height, width = card["inputs"][0]["shape"][1:3]
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+
+def _keras(function: Callable[[np.ndarray], np.ndarray], size: tuple[int, int] | None) -> Watch:
+    """Watch what Keras's documentation does: ``load_img`` into the model's size, then ``preprocess_input``."""
+
+    def run(file: Path) -> Watched:
+        from keras.utils import img_to_array, load_img
+
+        decoded, resized = load_img(str(file)), load_img(str(file), target_size=size)
+        tensor = function(img_to_array(resized)[None])
+        return Watched(np.asarray(decoded), np.asarray(resized), np.asarray(resized), np.asarray(tensor))
+
+    return run
 
 
 def timm_config(name: str) -> dict[str, Any]:

@@ -150,6 +150,21 @@ def test_a_detectors_resize_keeps_the_longer_side_in_bounds(tmp_path):
     assert max(preprocess(file, card["preprocessing"]).shape) == 100
 
 
+@pytest.mark.parametrize(("name", "colour"), [("ResNet50", "BGR"), ("MobileNetV2", "RGB"), ("DenseNet121", "RGB")])
+def test_keras_three_normalisations(name, colour, photos):
+    inputs = [{"name": "x", "dtype": "float32", "shape": ["batch", 224, 224, 3]}]
+    source = {"source": {"reference": f"keras:{name}"}, "inputs": inputs}
+    card, _ = with_processing(source, "image-classification")
+    assert card["preprocessing"]["colour"] == colour
+    assert wrong(card, photos) == []
+    steps = card["preprocessing"]
+    other = {"colour": colour[::-1], "mean": steps["mean"][::-1], "std": steps["std"][::-1]}
+    assert [step.step for step in wrong(card, photos, **other)] == ["colour order"]
+    (step,) = wrong(card, photos, filter="bilinear")
+    assert (step.step, step.original) == ("resize filter", "nearest")
+    assert [step.step for step in wrong(card, photos, layout="NCHW")] == ["layout"]
+
+
 def test_a_source_without_a_transform_is_said():
     found, notes = compare_steps({"source": {"reference": "python:a:b"}, "preprocessing": {"crop": 8}}, [Path("x.png")])
     assert found == []
