@@ -11,6 +11,8 @@ from parity.scores import Scores
 LEVEL = 0.95
 # Half the width of a share's interval from which on the number of samples is called small: one point.
 SMALL = 0.01
+# Sample indices drawn at once: all draws of ImageNet's 50,000 samples would take 800 MB, and their values as much again.
+BLOCK = 4_000_000
 
 Interval = tuple[float, float]
 
@@ -62,8 +64,7 @@ def compare(metric: str, theirs: Scores, ours: Scores) -> Comparison:
     """Compare one metric of two sides on the same samples."""
     count = len(theirs.decisions)
     before, after = theirs.value(metric), ours.value(metric)
-    picks = np.random.default_rng(0).integers(0, count, (min(theirs.resamples, ours.resamples), count))
-    drawn, drawn_port = theirs.over(metric, picks), ours.over(metric, picks)
+    drawn, drawn_port = _drawn(metric, theirs, ours)
     interval = _middle(drawn_port - drawn)
     if metric not in theirs.right:
         return Comparison(before, after, after - before, interval, _middle(drawn), _middle(drawn_port))
@@ -90,6 +91,19 @@ def mcnemar(original: np.ndarray, port: np.ndarray) -> Discordance:
     lost, gained = int((original & ~port).sum()), int((port & ~original).sum())
     p = float(binomtest(lost, lost + gained).pvalue) if lost + gained else 1.0
     return Discordance(lost, gained, p)
+
+
+def _drawn(metric: str, theirs: Scores, ours: Scores) -> tuple[np.ndarray, np.ndarray]:
+    """Return the metric of both sides on the same draws of samples, float64 [draws] each."""
+    count, random = len(theirs.decisions), np.random.default_rng(0)
+    left = min(theirs.resamples, ours.resamples)
+    drawn: list[tuple[np.ndarray, np.ndarray]] = []
+    while left:
+        rows = min(left, max(1, BLOCK // count))
+        picks = random.integers(0, count, (rows, count))
+        drawn.append((theirs.over(metric, picks), ours.over(metric, picks)))
+        left -= rows
+    return np.concatenate([a for a, _ in drawn]), np.concatenate([b for _, b in drawn])
 
 
 def _middle(values: np.ndarray) -> Interval:

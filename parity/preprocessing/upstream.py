@@ -98,11 +98,18 @@ def torchvision_transform(name: str) -> Any | None:
 
 
 def image_processor(card: Mapping[str, Any]) -> Any | None:
-    """Return the image processor in a transformers directory, ``None`` where there is none."""
+    """Return the image processor in a transformers directory, ``None`` where there is none.
+
+    Nor where it makes something else of an image than one tensor of a known size: patches, or as many pixels as fit.
+    """
     folder = directory(card)
     if folder is None or not (folder / "preprocessor_config.json").is_file():
         return None
-    return need("transformers", "text").AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
+    processor = need("transformers", "text").AutoImageProcessor.from_pretrained(str(folder), local_files_only=True)
+    size = {key for key, value in dict(getattr(processor, "size", None) or {}).items() if value}
+    sized = size <= {"shortest_edge", "longest_edge"} or size == {"height", "width"}
+    known = all(hasattr(processor, step) for step in ("do_resize", "do_rescale", "do_normalize"))
+    return processor if known and sized and size != {"longest_edge"} else None
 
 
 def text_tokenizer(card: Mapping[str, Any]) -> Any | None:

@@ -124,15 +124,16 @@ class Evaluated:
             parameters.maxDets = [MOST]
             self._run.evaluate()
         self._images = list(self._run.evalImgs)
-        self._known: tuple[bytes, np.ndarray] = (b"", np.zeros(0))
+        # By the images drawn: each metric asks for the same draws.
+        self._known: dict[bytes, np.ndarray] = {}
 
     def over(self, picks: np.ndarray) -> np.ndarray:
         """Return :data:`METRICS` over each row of image indices, [rows, 2]; an image drawn twice counts twice."""
         key = picks.tobytes()
-        if self._known[0] != key:
+        if key not in self._known:
             with contextlib.redirect_stdout(io.StringIO()):
-                self._known = key, np.asarray([self._accumulated(pick) for pick in picks])
-        return self._known[1]
+                self._known[key] = np.asarray([self._accumulated(pick) for pick in picks])
+        return self._known[key]
 
     def _accumulated(self, pick: np.ndarray) -> tuple[float, float]:
         run, count = self._run, len(pick)

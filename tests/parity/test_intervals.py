@@ -52,3 +52,11 @@ def test_the_bootstrap_is_paired():
 def test_draws_on_which_a_metric_is_undefined_do_not_count():
     metric = {"x": lambda picks: np.where(picks[:, 0] == 0, np.nan, 1.0)}
     assert compare("x", Scores(metric, [0, 1]), Scores(metric, [0, 1])).port_interval == (1.0, 1.0)
+
+
+def test_draws_in_blocks_are_the_same_draws(monkeypatch):
+    values = np.random.default_rng(1).normal(size=50)
+    scores = Scores({"x": mean_of(values)}, list(values))
+    whole = compare("x", scores, scores)
+    monkeypatch.setattr("parity.intervals.BLOCK", 333)
+    assert compare("x", scores, scores) == whole
