@@ -11,7 +11,7 @@ from parity.scores import Scores
 LEVEL = 0.95
 # Half the width of a share's interval from which on the number of samples is called small: one point.
 SMALL = 0.01
-# Sample indices drawn at once: all draws of ImageNet's 50,000 samples would take 800 MB, and their values as much again.
+# Sample indices drawn at once: all draws of ImageNet's 50,000 samples would take 800 MB, and their values as much.
 BLOCK = 4_000_000
 
 Interval = tuple[float, float]
