@@ -1,4 +1,4 @@
-"""The verbs ``check``, ``reduce``, ``eval`` and ``bench``."""
+"""The verbs ``check``, ``reduce`` and ``bench``; ``eval`` has a module of its own."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from parity.accuracy_cli import EVAL
 from zoo.verb import Verb
 
 if TYPE_CHECKING:
-    from parity.accuracy import AccuracyResult
     from parity.bench import BenchResult
     from parity.language import LanguageResult
     from parity.layers.result import LayerResult
     from parity.verdict import ParityResult
     from zoo.artifact import Artifact
+
+__all__ = ["BENCH", "CHECK", "EVAL", "REDUCE"]
 
 # Layers that the table shows; parity.json has all.
 WORST_LAYERS = 10
@@ -223,53 +225,6 @@ def _run_reduce(args: argparse.Namespace) -> int:
     return 0
 
 
-# -- eval ----------------------------------------------------------------------------------------------------------
-
-
-def _configure_eval(parser: argparse.ArgumentParser) -> None:
-    from parity.task import TASKS
-
-    _artifact_options(parser)
-    parser.add_argument("--task", choices=sorted(TASKS), help="what to measure (default: the card's task)")
-    parser.add_argument("--data", required=True, metavar="PATH", help="a file, a folder or a quoted pattern of files")
-    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or chip; may be repeated")
-
-
-def _run_eval(args: argparse.Namespace) -> int:
-    from parity.accuracy import evaluate
-    from zoo.artifact import open_artifact
-    from zoo.console import emit_json, progress
-
-    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
-    with progress() as bar:
-        task = bar.add_task("eval", total=None)
-        result = evaluate(
-            artifact,
-            args.data,
-            task=args.task,
-            on=args.on or ["onnxruntime"],
-            save=not args.unsealed,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
-    if args.json:
-        emit_json(result)
-    else:
-        _show_eval(result)
-    return 0
-
-
-def _show_eval(result: AccuracyResult) -> None:
-    from zoo.console import emit
-
-    emit(f"{result.task}: {result.metric} on {result.n} samples")
-    for name, side in result.executors.items():
-        low, high = side.interval
-        emit(
-            f"  {name}: original {side.original:.4f}, port {side.port:.4f}, difference {side.delta:+.4f} "
-            f"(95 % interval {low:+.4f} to {high:+.4f}), {len(side.flipped)} answers changed"
-        )
-
-
 # -- bench ---------------------------------------------------------------------------------------------------------
 
 
@@ -327,7 +282,6 @@ def _show_bench(result: BenchResult) -> None:
 
 
 CHECK = Verb("check", "check an artifact against its untouched original", _configure_check, _run_check)
-EVAL = Verb("eval", "accuracy of original and port on the same labelled samples", _configure_eval, _run_eval)
 BENCH = Verb("bench", "time original and port, interleaved", _configure_bench, _run_bench)
 REDUCE = Verb(
     "reduce", "write the first wrong layer of a port as an artifact with a test", _configure_reduce, _run_reduce
