@@ -133,18 +133,15 @@ def evaluate(
     judge = find_task(name)
     card, notes = with_processing(artifact.card(), name)
     samples = judge.samples(data, card)
-    if original is None:
-        original, why = rebuild(artifact)
-        if original is None:
-            raise UserError("the original cannot be built", place=str(artifact.path), got=why)
+    source = original or _rebuilt(artifact)
     steps, step_notes = compare_steps(card, [sample.start for sample in samples[:compared]]) if compared else ([], [])
     with ExitStack() as stack:
         sessions = {name: stack.enter_context(load(artifact.path / MODEL, name)) for name in on}
-        answers = _answers(judge, samples, card, original, sessions, progress)
+        answers = _answers(judge, samples, card, source, sessions, progress)
     theirs = judge.scores(samples, answers[""])
 
     def behind(on: str, index: int) -> Explanation | None:
-        return explain(artifact, original, on, judge.feeds(samples[index], card)) if explain_flips else None
+        return explain(artifact, source, on, judge.feeds(samples[index], card)) if explain_flips else None
 
     sides = {
         name: _side(judge, samples, theirs, judge.scores(samples, answers[name]), functools.partial(behind, name))
@@ -154,6 +151,13 @@ def evaluate(
     if save:
         artifact.add_result("accuracy", asdict(result))
     return result
+
+
+def _rebuilt(artifact: Artifact) -> Original:
+    original, why = rebuild(artifact)
+    if original is None:
+        raise UserError("the original cannot be built", place=str(artifact.path), got=why)
+    return original
 
 
 def _answers(

@@ -219,3 +219,8 @@ def test_only_processing_can_be_declared(tiny, images, tmp_path, refused):
     declaration.write_text("source: {reference: other}")
     words = refused("eval", tiny, "--task", "image-classification", "--data", images, "--declare", declaration)
     assert "got:      source" in words
+
+
+def test_unknown_tasks_are_refused(conv, images):
+    with pytest.raises(UserError, match="no task 'sorting'"):
+        evaluate(conv.artifact, str(images), task="sorting", original=conv.original, save=False)
