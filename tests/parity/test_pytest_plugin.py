@@ -37,7 +37,7 @@ def test_other(parity):
 
 def test_the_fixture_passes_and_fails_tests(pytester):
     pytester.makepyfile(SUITE)
-    result = pytester.runpytest_subprocess("--zooport", "--junitxml=out.xml", "-p", "parity.pytest_plugin")
+    result = pytester.runpytest_subprocess("--zooport", "--junitxml=out.xml")
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(["*the port is not the same model: *times as far from the truth*"])
     result.stdout.fnmatch_lines(["*zooport*", "pass *test_same*", "*ratio*"])

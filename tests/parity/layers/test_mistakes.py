@@ -84,7 +84,9 @@ def from_the_end(model):
 
 
 @pytest.mark.parametrize(
-    ("fault", "name"), [(reset_before, "reset-after"), (from_the_end, "direction")], ids=lambda item: str(item)[-20:]
+    ("fault", "name"),
+    [(reset_before, "reset-after"), (from_the_end, "direction")],
+    ids=lambda item: getattr(item, "__name__", None),
 )
 def test_mistakes_in_recurrent_layers_are_named(recurrent, tmp_path, fault, name):
     result = check(recurrent.copy(tmp_path / "faulty", fault), original=recurrent.original, save=False)
