@@ -237,6 +237,7 @@ class Sides:
         return Agreement(
             captured=near(self._original.run(case.feed), made.own, made),
             observed=near(self._sessions["unoptimised"].run(case.feed), made.port, made),
+            inputs=1,
         )
 
     def _run_own(self, case: Case) -> Arrays:

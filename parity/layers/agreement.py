@@ -22,14 +22,21 @@ class Agreement:
     Attributes:
         captured: Whether the exported graph, run operator by operator, answers as the original does.
         observed: Whether the port's layers one by one make the outputs that the whole port makes.
+        inputs: How many inputs it was looked at on.
     """
 
     captured: bool = True
     observed: bool = True
+    inputs: int = 0
+
+    @property
+    def holds(self) -> bool:
+        """Whether looking changed nothing, on either side."""
+        return self.captured and self.observed
 
     def __and__(self, other: Agreement) -> Agreement:
         """Return what holds on both inputs."""
-        return Agreement(self.captured and other.captured, self.observed and other.observed)
+        return Agreement(self.captured and other.captured, self.observed and other.observed, self.inputs + other.inputs)
 
 
 def near(whole: Mapping[str, np.ndarray], parts: Mapping[str, np.ndarray], outputs: Outputs) -> bool:

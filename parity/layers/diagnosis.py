@@ -43,7 +43,7 @@ def with_layers(result: ParityResult, layers: LayersResult, agreement: Agreement
         return replace(result, verdict="fail", diagnosis="; ".join(filter(None, [_words(first), result.diagnosis])))
     whole = {output.name for output in result.outputs} <= set(layers.outputs)
     idle = any(layer.verdict == "not run" for layer in layers.layers)
-    if result.holds or not may_decide(result) or not whole or idle or agreement != Agreement():
+    if result.holds or not may_decide(result) or not whole or idle or not agreement.holds:
         return result
     decision = _decision(layers, limits)
     if decision is None and not all(_explained(output, layers, limits) for output in result.outputs):
@@ -111,6 +111,11 @@ def _notes(layers: LayersResult, agreement: Agreement) -> list[str]:
         notes.append("the exported graph does not answer as the original does: the capture is at fault")
     if not agreement.observed:
         notes.append("the layers one by one do not make the outputs of the whole port: look at them with care")
+    if agreement.holds and agreement.inputs:
+        notes.append(
+            f"looking changed nothing on {agreement.inputs} inputs: the layers one by one make the port's outputs, "
+            "the exported graph the original's"
+        )
     idle = [layer for layer in layers.layers if layer.verdict == "not run"]
     if idle:
         notes.append(f"{len(idle)} layers were not run alone: {idle[0].note}")
