@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.published_graphs -o build/published [--only 'resnet*'] [--again]
 
-Each becomes `KEY/model.onnx`, its weights external data that is not there; `index.json` holds what was measured of each,
+Each becomes `KEY/model.onnx`, its weights external data that is not there; `index.json` holds what was measured,
 `failures.json` what could not be ported and why. What is there already is left alone. Needs the extra `upstream`.
 """
 
@@ -21,6 +21,7 @@ from typing import Any
 
 from zoo.ascend.published import Mapped, mapped
 from zoo.ascend.published.graphs import GRAPH, write_index
+from zoo.errors import UserError
 
 FAILURES = "failures.json"
 
@@ -42,15 +43,27 @@ def build(entry: Mapped) -> Any:
     return getattr(importlib.import_module(module), attribute)()
 
 
-def original_of(entry: Mapped) -> Any:
-    """Return the original of an entry, built without its weights: no tensor of more than 16,384 elements is real."""
+def original_of(entry: Mapped, *, real: bool = False) -> Any:
+    """Return the original of an entry without its weights.
+
+    Args:
+        entry: The entry.
+        real: Whether to build it with weights first, as its constructor makes them, and to drop them then. Otherwise no
+            tensor of more than 16,384 elements is ever real, and tables that a constructor computes may be lost.
+    """
     import inspect
 
     from porters.pytorch import on_disk
     from porters.pytorch.hub.call import bind
     from porters.pytorch.original import TorchOriginal
 
-    model, buffers = on_disk.build(lambda: build(entry))
+    if real:
+        model = build(entry).eval()
+        stored = set(model.state_dict())
+        buffers = {name: item.detach().clone() for name, item in model.named_buffers() if name not in stored}
+        model = model.to("meta")
+    else:
+        model, buffers = on_disk.build(lambda: build(entry))
     if "use_cache" in inspect.signature(model.forward).parameters:
         bind(model, {"use_cache": False})
     return TorchOriginal(
@@ -63,14 +76,23 @@ def original_of(entry: Mapped) -> Any:
     )
 
 
+def translated(entry: Mapped) -> Any:
+    """Return the translation of an entry, built without weights where that will do."""
+    from porters.from_pytorch import PORTER
+
+    try:
+        return PORTER.translate(original_of(entry))
+    except UserError:  # a constant whose value was lost
+        return PORTER.translate(original_of(entry, real=True))
+
+
 def port(entry: Mapped, directory: Path) -> str:
     """Port one entry to `directory/KEY/model.onnx` and return what there is to note of it."""
     import onnx_ir as ir
 
     from porters.folding import fold
-    from porters.from_pytorch import PORTER
 
-    translation = PORTER.translate(original_of(entry))
+    translation = translated(entry)
     fold(translation.model)
     _drop_weights(translation.model)
     folder = directory / entry.key
