@@ -18,8 +18,7 @@ def repvgg_a0() -> torch.nn.Module:
     from porters.pytorch.sources import need
 
     timm = need("timm", "vision")
-    model = timm.create_model("repvgg_a0", pretrained=False).to("meta")
-    return timm.utils.reparameterize_model(model)
+    return timm.utils.reparameterize_model(timm.create_model("repvgg_a0", pretrained=False))
 
 
 def resnet50_cifar() -> torch.nn.Module:

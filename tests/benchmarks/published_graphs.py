@@ -82,7 +82,7 @@ def translated(entry: Mapped) -> Any:
 
     try:
         return PORTER.translate(original_of(entry))
-    except UserError:  # a constant whose value was lost
+    except (UserError, RuntimeError):  # a constant whose value was lost, a constructor that computes with its weights
         return PORTER.translate(original_of(entry, real=True))
 
 

@@ -1,5 +1,6 @@
 """What others measured on Ascend chips and published, and how to build the models that they measured."""
 
+from zoo.ascend.published.mapping import AGREEMENTS as AGREEMENTS
 from zoo.ascend.published.mapping import Mapped as Mapped
 from zoo.ascend.published.mapping import Published as Published
 from zoo.ascend.published.mapping import covering as covering
