@@ -44,7 +44,7 @@ def table(chip: str, scores: Mapping[str, Scores]) -> str:
     """Return the scores of one chip as text."""
     some = next(iter(scores.values()))
     lines = [
-        f"{chip}: {some.rows} rows of {some.models} models, {some.curves} curves; each model predicted by a fit on others",
+        f"{chip}: {some.rows} rows of {some.models} models, {some.curves} curves; predicted by fits on other models",
         f"{'':20s} {'median error':>12s} {f'within {NEAR}x':>12s} {'Spearman':>10s} {'peak +-1':>9s} {'failed':>7s}",
     ]
     for name, found in scores.items():

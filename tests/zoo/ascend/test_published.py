@@ -15,11 +15,17 @@ from zoo.ascend.published.table import CHIPS, TABLE
 from zoo.errors import UserError
 
 HEADER = TABLE.read_text(encoding="utf-8").splitlines()[0]
-FIELDS = {
-    "model": "Net", "task": "cv", "stack": "ATC OM + ais_bench/ACL", "chip": "310P3", "batch": "1",
-    "input": "x:1,3,8,8", "precision": "fp16", "throughput": "100", "throughput_unit": "samples/s", "latency_ms": "", "device_count": "1",
-    "source": "a/b@c:d.md#L1", "note": "", "flag": "",
-}  # fmt: skip
+FIELDS = dict.fromkeys(HEADER.split(","), "") | {
+    "model": "Net",
+    "stack": "ATC OM + ais_bench/ACL",
+    "chip": "310P3",
+    "batch": "1",
+    "input": "x:1,3,8,8",
+    "throughput": "100",
+    "throughput_unit": "samples/s",
+    "device_count": "1",
+    "source": "a/b@c:d.md#L1",
+}
 
 
 def table_of(tmp_path, *changes: dict[str, str]):
