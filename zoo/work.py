@@ -21,16 +21,17 @@ def multiply_adds(graph: ir.Graph, sizes: Mapping[str, int]) -> int:
         graph: The graph.
         sizes: The sizes of symbolic dimensions by name.
     """
-    return sum(_of_node(node, sizes) for node in ir.traversal.RecursiveGraphIterator(graph))
+    return sum(multiply_adds_of(node, sizes) for node in ir.traversal.RecursiveGraphIterator(graph))
 
 
-def _of_node(node: ir.Node, sizes: Mapping[str, int]) -> int:
+def multiply_adds_of(node: ir.Node, sizes: Mapping[str, int]) -> int:
+    """Return how often a run of one operator multiplies and adds; see :func:`multiply_adds`."""
     if node.op_type in _GATES:
         return _recurrent(node, sizes)
     if node.op_type not in ("Conv", "ConvTranspose", "MatMul", "Gemm", "Attention", "DeformConv"):
         return 0
-    inputs = [_shape(value, sizes) for value in node.inputs]
-    out = _shape(node.outputs[0], sizes)
+    inputs = [static_shape(value, sizes) for value in node.inputs]
+    out = static_shape(node.outputs[0], sizes)
     first, second = inputs[0], inputs[1]
     if first is None or second is None or out is None:
         return 0
@@ -53,14 +54,15 @@ def _attention(query: tuple[int, ...], key: tuple[int, ...], out: tuple[int, ...
 
 def _recurrent(node: ir.Node, sizes: Mapping[str, int]) -> int:
     """Return every gate's two products at every step; X is (length, batch, width)."""
-    steps, hidden = _shape(node.inputs[0], sizes), node.attributes.get_int("hidden_size", 0)
+    steps, hidden = static_shape(node.inputs[0], sizes), node.attributes.get_int("hidden_size", 0)
     if steps is None or hidden is None:
         return 0
     directions = 2 if node.attributes.get_string("direction", "forward") == "bidirectional" else 1
     return math.prod(steps[:2]) * directions * _GATES[node.op_type] * hidden * (steps[2] + hidden)
 
 
-def _shape(value: ir.Value | None, sizes: Mapping[str, int]) -> tuple[int, ...] | None:
+def static_shape(value: ir.Value | None, sizes: Mapping[str, int]) -> tuple[int, ...] | None:
+    """Return the shape of a value for ``sizes`` of the symbolic dimensions, or None where it is not known."""
     if value is None or value.shape is None:
         return None
     dims = [_size(dim, sizes) for dim in value.shape]
@@ -70,6 +72,8 @@ def _shape(value: ir.Value | None, sizes: Mapping[str, int]) -> tuple[int, ...] 
 def _size(dim: int | ir.SymbolicDim, sizes: Mapping[str, int]) -> int | None:
     if isinstance(dim, int):
         return dim
+    if dim.value in sizes:  # most dimensions are a name alone, and to evaluate an expression takes long
+        return sizes[str(dim.value)]
     try:
         value = dim.evaluate(sizes)
     except ValueError:  # not an expression

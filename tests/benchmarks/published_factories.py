@@ -1,0 +1,176 @@
+"""Published models that a package builds only with other arguments than its names stand for; `python:` sources.
+
+Each takes no argument and returns the model, as upstream's constructors make it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+ANCHORS, CLASSES = 3, 80
+
+
+def repvgg_a0() -> torch.nn.Module:
+    """Return RepVGG-A0 with the branches of each block merged into one convolution, as it is deployed."""
+    from porters.pytorch.sources import need
+
+    timm = need("timm", "vision")
+    return timm.utils.reparameterize_model(timm.create_model("repvgg_a0", pretrained=False))
+
+
+def resnet50_cifar() -> torch.nn.Module:
+    """Return ResNet-50 for 32 x 32 images: a 3 x 3 stem of stride 1, no pooling behind it, 100 classes."""
+    from porters.pytorch.sources import need
+
+    model = need("torchvision", "vision").models.resnet50(num_classes=100)
+    model.conv1 = torch.nn.Conv2d(3, 64, 3, padding=1, bias=False)
+    model.maxpool = torch.nn.Identity()
+    return model
+
+
+class _Ssd(torch.nn.Module):
+    """The maps and the heads of a detector of torchvision, without what it does to its images and its boxes."""
+
+    def __init__(self, detector: Any) -> None:
+        super().__init__()
+        self.backbone, self.head = detector.backbone, detector.head
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        return self.head(list(self.backbone(x).values()))
+
+
+def ssd300_vgg16() -> torch.nn.Module:
+    """Return SSD300 on VGG-16, up to its scores and offsets."""
+    from porters.pytorch.sources import need
+
+    return _Ssd(need("torchvision", "vision").models.detection.ssd300_vgg16(weights=None, weights_backbone=None))
+
+
+class _Yolo(torch.nn.Module):
+    """YOLOv5 as its first seven releases had it: one 1 x 1 convolution predicts from each of three maps."""
+
+    def __init__(self, layers: torch.nn.Sequential, levels: Sequence[int]) -> None:
+        super().__init__()
+        self.layers, self.levels = layers, levels
+        channels = [_last_convolution(layers[level]).out_channels for level in levels]
+        self.predict = torch.nn.ModuleList(torch.nn.Conv2d(c, ANCHORS * (CLASSES + 5), 1) for c in channels)
+
+    def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
+        results: list[torch.Tensor] = []
+        for layer in self.layers:
+            inputs = [results[i] if i != -1 else x for i in layer.f] if isinstance(layer.f, list) else None
+            x = layer(inputs if inputs is not None else x if layer.f == -1 else results[layer.f])
+            results.append(x)
+        return [conv(results[level]) for conv, level in zip(self.predict, self.levels, strict=True)]
+
+
+def _last_convolution(block: Any) -> torch.nn.Conv2d:
+    """Return the convolution that makes a block's result: the fourth of BottleneckCSP, the third of C3."""
+    return (block.cv4 if hasattr(block, "cv4") else block.cv3).conv
+
+
+def _neck(block: str) -> list[Any]:
+    """Return the layers 10 to 23, which every release has; each is [from, number, module, arguments]."""
+    return [
+        [-1, 1, "Conv", [512, 1, 1]],
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 6], 1, "Concat", [1]],
+        [-1, 3, block, [512, False]],
+        [-1, 1, "Conv", [256, 1, 1]],
+        [-1, 1, "nn.Upsample", [None, 2, "nearest"]],
+        [[-1, 4], 1, "Concat", [1]],
+        [-1, 3, block, [256, False]],
+        [-1, 1, "Conv", [256, 3, 2]],
+        [[-1, 14], 1, "Concat", [1]],
+        [-1, 3, block, [512, False]],
+        [-1, 1, "Conv", [512, 3, 2]],
+        [[-1, 10], 1, "Concat", [1]],
+        [-1, 3, block, [1024, False]],
+    ]
+
+
+def _backbone(stem: Any, block: str, repeats: int, end: list[Any]) -> list[Any]:
+    """Return the layers 0 to 9."""
+    return [
+        stem,
+        [-1, 1, "Conv", [128, 3, 2]],
+        [-1, 3, block, [128]],
+        [-1, 1, "Conv", [256, 3, 2]],
+        [-1, repeats, block, [256]],
+        [-1, 1, "Conv", [512, 3, 2]],
+        [-1, 9, block, [512]],
+        [-1, 1, "Conv", [1024, 3, 2]],
+        *end,
+    ]
+
+
+def _yolov5s(backbone: list[Any], block: str, activation: str) -> torch.nn.Module:
+    """Build the small scale (depth 0.33, width 0.50) from ultralytics' own layers."""
+    from ultralytics.nn import tasks
+
+    config = {"nc": CLASSES, "scales": {"s": [0.33, 0.50, 1024]}, "scale": "s", "activation": activation}
+    before = tasks.Conv.default_act
+    try:
+        layers, _ = tasks.parse_model({**config, "backbone": backbone, "head": _neck(block)}, ch=3, verbose=False)
+    finally:
+        tasks.Conv.default_act = before
+    model = _Yolo(layers, (17, 20, 23))
+    for module in model.modules():
+        # BottleneckCSP's activation is its own: LeakyReLU in the releases that had it.
+        if type(module).__name__ == "BottleneckCSP":
+            module.act = torch.nn.LeakyReLU(0.1)
+    return model
+
+
+_FOCUS = [-1, 1, "Focus", [64, 3]]
+_SPP = [-1, 1, "SPP", [1024, [5, 9, 13]]]
+
+
+def yolov5s_v2() -> torch.nn.Module:
+    """Return YOLOv5s of the release 2.0."""
+    block = "BottleneckCSP"
+    end = [_SPP, [-1, 3, block, [1024, False]]]
+    return _yolov5s(_backbone(_FOCUS, block, 9, end), block, "torch.nn.LeakyReLU(0.1)")
+
+
+def yolov5s_v3() -> torch.nn.Module:
+    """Return YOLOv5s of the releases 3.0 and 3.1."""
+    block = "BottleneckCSP"
+    end = [_SPP, [-1, 3, block, [1024, False]]]
+    return _yolov5s(_backbone(_FOCUS, block, 9, end), block, "torch.nn.Hardswish()")
+
+
+def yolov5s_v5() -> torch.nn.Module:
+    """Return YOLOv5s of the releases 4.0 and 5.0."""
+    end = [_SPP, [-1, 3, "C3", [1024, False]]]
+    return _yolov5s(_backbone(_FOCUS, "C3", 9, end), "C3", "torch.nn.SiLU()")
+
+
+def yolov5s_v6() -> torch.nn.Module:
+    """Return YOLOv5s of the releases 6.0 to 7.0."""
+    end = [[-1, 3, "C3", [1024]], [-1, 1, "SPPF", [1024, 5]]]
+    return _yolov5s(_backbone([-1, 1, "Conv", [64, 6, 2, 2]], "C3", 6, end), "C3", "torch.nn.SiLU()")
+
+
+def _detector(name: str) -> torch.nn.Module:
+    """Return a detector of ultralytics, its head told that it is exported, as upstream's own exporter does."""
+    from ultralytics.nn import tasks
+
+    model = tasks.DetectionModel(f"{name}.yaml", verbose=False).eval().float()
+    for module in model.modules():
+        if hasattr(type(module), "export"):
+            module.export, module.format = True, "onnx"
+    return model
+
+
+def yolov8l() -> torch.nn.Module:
+    """Return YOLOv8l."""
+    return _detector("yolov8l")
+
+
+def yolov8x() -> torch.nn.Module:
+    """Return YOLOv8x."""
+    return _detector("yolov8x")

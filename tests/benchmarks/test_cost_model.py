@@ -1,0 +1,84 @@
+"""How far predictors of execution times are from what was published, on models that they were not fitted on.
+
+Needs the graphs of the published models; `python -m tests.benchmarks.published_graphs` makes them. Prints one table for
+each chip and writes build/bench/cost_model.json. The cost model is looked up as `zoo.ascend.cost.fit`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import importlib.util
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from zoo.ascend.baselines import half_of_peak, roofline
+from zoo.ascend.published.graphs import COMMAND, ported
+from zoo.ascend.validation import NEAR, Fit, Scores, compare, samples
+
+GRAPHS = Path(os.environ.get("ZOOPORT_PUBLISHED_GRAPHS", "build/published"))
+OUT = Path("build/bench/cost_model.json")
+COST_MODEL = "zoo.ascend.cost"
+# Chips with two families of mapped models or more; the others cannot be validated by model.
+CHIPS = ("ascend310p3", "ascend310", "ascend310b1")
+# What was asked of the cost model on the 310P3 (docs: the Ascend-style backend), per models left out.
+MEDIAN_APE, WITHIN, SPEARMAN, PEAKS = 0.20, 0.90, 0.95, 0.70
+
+
+def fits() -> dict[str, Fit]:
+    """Return the predictors to compare, the cost model first where there is one."""
+    found: dict[str, Fit] = {"50 % of the peak": half_of_peak, "roofline, fitted": roofline}
+    if importlib.util.find_spec(COST_MODEL) is not None:
+        model = importlib.import_module(COST_MODEL)
+        if hasattr(model, "fit"):
+            return {"cost model": model.fit, **found}
+    return found
+
+
+def table(chip: str, scores: Mapping[str, Scores]) -> str:
+    """Return the scores of one chip as text."""
+    some = next(iter(scores.values()))
+    lines = [
+        f"{chip}: {some.rows} rows of {some.models} models, {some.curves} curves; predicted by fits on other models",
+        f"{'':20s} {'median error':>12s} {f'within {NEAR}x':>12s} {'Spearman':>10s} {'peak +-1':>9s} {'failed':>7s}",
+    ]
+    for name, found in scores.items():
+        lines.append(
+            f"{name:20s} {found.median_ape:12.1%} {found.near:12.1%} {found.spearman:10.3f} {found.peaks:9.1%} "
+            f"{len(found.failed):7d}"
+        )
+    return "\n".join(lines)
+
+
+def record(chip: str, scores: Mapping[str, Scores], seconds: float) -> None:
+    """Add a chip's scores to the file."""
+    known = json.loads(OUT.read_text()) if OUT.is_file() else {}
+    known[chip] = {"seconds": seconds} | {name: dataclasses.asdict(found) for name, found in scores.items()}
+    OUT.parent.mkdir(parents=True, exist_ok=True)
+    OUT.write_text(json.dumps(known, indent=1))
+
+
+@pytest.mark.parametrize("chip", CHIPS)
+def test_models_left_out_are_predicted(chip):
+    if not ported(GRAPHS):
+        pytest.skip(f"the graphs are not there: {COMMAND.format(GRAPHS)}")
+    started = time.perf_counter()
+    scores = compare(fits(), samples(chip, GRAPHS))
+    record(chip, scores, time.perf_counter() - started)
+    print("\n" + table(chip, scores))  # noqa: T201
+    assert scores["roofline, fitted"].median_ape < scores["50 % of the peak"].median_ape
+    found = scores.get("cost model")
+    if found is None:
+        pytest.skip(f"{COST_MODEL} has no fit(samples) yet: the baselines alone were run")
+    best = min(scores[name].median_ape for name in scores if name != "cost model")
+    assert found.median_ape < best
+    if chip == "ascend310p3":
+        assert found.median_ape <= MEDIAN_APE
+        assert found.near >= WITHIN
+        assert found.spearman >= SPEARMAN
+        assert found.peaks >= PEAKS
