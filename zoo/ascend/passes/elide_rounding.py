@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -102,6 +103,9 @@ def _of(value: ir.Value | None, known: dict[ir.Value, _Known]) -> _Known:
         return known[value]
     tensor = ir.convenience.get_const_tensor(value)
     if tensor is None or tensor.dtype != ir.DataType.FLOAT or not 0 < tensor.size <= _SMALL:
+        return _NOTHING
+    if isinstance(tensor, ir.ExternalTensor) and not Path(tensor.path).is_file():
+        # A graph ported without its weights can be compiled for its speed; nothing is known of their values.
         return _NOTHING
     elements = tensor.numpy()
     if not np.isfinite(elements).all():

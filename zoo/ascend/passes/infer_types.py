@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult
 from onnx_ir.passes.common import ShapeInferencePass
@@ -20,4 +23,21 @@ class InferTypesPass(InPlacePass):
         if all(value.dtype is not None and value.shape is not None for value in values):
             return PassResult(model, modified=False)
         infer = ShapeInferencePass(check_type=False, strict_mode=False, data_prop=True)
-        return PassResult(model, modified=infer(model).modified)
+        with _without_weights(model):
+            return PassResult(model, modified=infer(model).modified)
+
+
+@contextlib.contextmanager
+def _without_weights(model: ir.Model) -> Iterator[None]:
+    """Take the external tensors away for a while: shapes do not depend on them, and their file may not be there."""
+    taken = {}
+    for value in model.graph.initializers.values():
+        if isinstance(value.const_value, ir.ExternalTensor):
+            taken[value] = value.const_value
+            value.shape, value.dtype = value.const_value.shape, value.const_value.dtype
+            value.const_value = None
+    try:
+        yield
+    finally:
+        for value, tensor in taken.items():
+            value.const_value = tensor

@@ -1,0 +1,87 @@
+"""What the backend knows of each kind of operator: whether it runs, how it computes, what may follow it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import onnx_ir as ir
+
+from zoo.ascend.functions import DOMAIN
+
+# Vector instructions per element, in passes over a vector of 256 bytes. Sums, products, comparisons and selections are
+# one instruction (ISA of the vector unit: vadd, vmul, vmax, vsel ...); exp, ln, sqrt and rec take several cycles per
+# block; what has no instruction is counted by the chain that CANN's TBE kernels build it from (x * sigmoid(1.702 x) for
+# gelu, exp / (1 + exp) for sigmoid and tanh, a polynomial for erf). The counts are of instructions, not measured.
+_PASSES: Final[Mapping[float, str]] = {
+    0: "Identity Dropout RoundFp16 RoundFiniteFp16 NanToZero",
+    1: """Abs Add And BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Equal Floor Greater
+          GreaterOrEqual IsInf IsNaN Less LessOrEqual Max Min Mul Neg Not Or Relu Round Sub Sum Where Xor""",
+    2: "BatchNormalization Clip Mean PRelu LeakyRelu Sign ThresholdedRelu Shrink BitShift",
+    4: "Div Reciprocal Sqrt Exp Log Mod HardSigmoid HardSwish",
+    8: "Sigmoid Tanh Swish Softplus Softsign Elu Selu Celu Pow Sin Cos Tan Gelu Mish",
+    16: "Erf Acos Acosh Asin Asinh Atan Atanh Cosh Sinh",
+}
+ELEMENTWISE: Final[Mapping[str, float]] = {
+    operator: passes for passes, operators in _PASSES.items() for operator in operators.split()
+}
+
+# Passes over the input of operators that bring several elements together.
+REDUCING: Final[Mapping[str, float]] = {
+    **dict.fromkeys(("ReduceMax", "ReduceMean", "ReduceMin", "ReduceProd", "ReduceSum", "GlobalAveragePool"), 1.0),
+    **dict.fromkeys(("GlobalMaxPool", "ArgMax", "ArgMin", "GlobalLpPool", "CumSum", "ReduceL1"), 2.0),
+    **dict.fromkeys(("ReduceL2", "ReduceLogSum", "ReduceSumSquare"), 2.0),
+    **dict.fromkeys(("LpNormalization", "ReduceLogSumExp", "RMSNormalization"), 6.0),
+    **dict.fromkeys(("Softmax", "LogSoftmax", "Hardmax"), 10.0),
+    **dict.fromkeys(("LayerNormalization", "InstanceNormalization", "GroupNormalization", "LRN"), 12.0),
+    **dict.fromkeys(("MeanVarianceNormalization",), 12.0),
+    "RotaryEmbedding": 4.0,
+    "TopK": 32.0,
+}
+
+# Passes over the output times the window that each element looks at.
+WINDOWED: Final = frozenset(("MaxPool", "AveragePool", "LpPool"))
+
+# Operators of the cube and the index of the operand that is usually a weight.
+CUBE: Final = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "Attention", "DeformConv", "FlashAttention"))
+CUBE_INT8: Final = frozenset(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"))
+RECURRENT: Final = frozenset(("LSTM", "GRU", "RNN"))
+
+# These change the description of a tensor or hold one: GE resolves them, no kernel runs.
+NO_KERNEL: Final = frozenset(
+    ("Constant", "ConstantOfShape", "Flatten", "Identity", "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze", "Dropout")
+)
+
+# Those of them that have a tensor's storage.
+VIEWS: Final = NO_KERNEL - {"Constant", "ConstantOfShape", "Shape", "Size"}
+
+# A kernel may take in elementwise operators behind these.
+FUSES: Final = frozenset((*CUBE, *ELEMENTWISE, *REDUCING, *WINDOWED))
+
+_BASES: Final = (*sorted(CUBE, key=len, reverse=True), "TransData")
+
+
+def operator_of(node: ir.Node) -> str:
+    """Return the standard operator that ``node`` computes, also where it is lowered to a function of ours."""
+    if node.domain != DOMAIN or node.op_type in ELEMENTWISE:
+        return node.op_type
+    return next((base for base in _BASES if node.op_type.startswith(base)), node.op_type)
+
+
+def is_view(node: ir.Node) -> bool:
+    """Say whether ``node`` only describes its input anew, so that no kernel runs for it.
+
+    Beside reshapes that is a transpose of the last two axes right before a matrix product: the cube reads its operands
+    either way round (GE's transpose fusion).
+    """
+    if node.domain:
+        return False
+    if node.op_type in VIEWS:
+        return True
+    if node.op_type != "Transpose" or node.outputs[0].is_graph_output():
+        return False
+    order = list(node.attributes.get_ints("perm", None) or [])
+    rank = len(order)
+    swapped = order == [*range(rank - 2), rank - 1, rank - 2] if rank >= 2 else False
+    users = {operator_of(use.node) for use in node.outputs[0].uses()}
+    return swapped and bool(users) and users <= {"MatMul"}

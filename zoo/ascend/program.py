@@ -1,0 +1,113 @@
+"""A model compiled for one chip and one size of its inputs: the graph, its kernels, and what the cost model says."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Mapping, Sequence
+
+import onnx_ir as ir
+from onnx_ir.passes import InPlacePass
+
+from zoo.ascend.compiler import compile_model
+from zoo.ascend.cost import Calibration, Costs, calibration, costs
+from zoo.ascend.hardware import Chip
+from zoo.ascend.kernels import Kernel, kernels_of
+from zoo.ascend.passes.assign_formats import AssignFormatsPass
+from zoo.ascend.passes.fold_constants import FoldConstantsPass
+from zoo.ascend.passes.fuse import FusePass
+from zoo.ascend.passes.infer_types import InferTypesPass
+from zoo.ascend.passes.inline_functions import InlineFunctionsPass
+from zoo.ascend.passes.specialise import SpecialisePass, symbols
+from zoo.ascend.passes.split_attention import SplitAttentionPass
+from zoo.ascend.verifier import verify
+from zoo.ascend.workload import Workload, workload
+from zoo.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Program:
+    """A compiled model.
+
+    Attributes:
+        model: The graph: static shapes, the chip's numerics, a kernel number, unit and layout on every node.
+        chip: The target.
+        sizes: The sizes that symbolic dimensions were given.
+        precision: The precision mode.
+        kernels: The kernels in the order of execution.
+        element_bytes: Size of a floating-point element on the chip.
+    """
+
+    model: ir.Model = dataclasses.field(repr=False)
+    chip: Chip
+    sizes: Mapping[str, int]
+    precision: str
+    kernels: Sequence[Kernel] = dataclasses.field(repr=False)
+    element_bytes: int = 2
+
+    @functools.cached_property
+    def workload(self) -> Workload:
+        """What the kernels ask of the chip."""
+        return workload(self.kernels, self.chip, self.element_bytes)
+
+    @functools.cached_property
+    def calibration(self) -> Calibration:
+        """The fitted constants behind every modelled time."""
+        return calibration(self.chip.name)
+
+    @functools.cached_property
+    def costs(self) -> Costs:
+        """Modelled times of the kernels."""
+        return costs(self.workload, self.chip, self.calibration.constants)
+
+    @property
+    def seconds(self) -> float:
+        """Modelled time of one execution, in seconds."""
+        return self.calibration.constants.execution_s + float(self.costs.seconds.sum())
+
+
+def before(sizes: Mapping[str, int]) -> list[InPlacePass]:
+    """Return the passes that make a graph static; numerics come after them."""
+    return [
+        InlineFunctionsPass(),
+        SpecialisePass(sizes),
+        FoldConstantsPass(),
+        InferTypesPass(),
+        FoldConstantsPass(),
+    ]
+
+
+def after(chip: Chip) -> list[InPlacePass]:
+    """Return the passes that turn a graph with the chip's numerics into kernels."""
+    return [SplitAttentionPass(chip), FusePass(), AssignFormatsPass(chip)]
+
+
+def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], precision: str = "cube_fp16") -> Program:
+    """Compile ``model`` for ``chip`` and one size of its inputs.
+
+    Args:
+        model: A model of standard operators. It is left as it is; its tensors are shared.
+        chip: The target, from ``load_chip``.
+        sizes: The size of every symbolic dimension of the inputs.
+        precision: As ``compile_model`` takes it.
+
+    Raises:
+        UserError: If a dimension has no size, or the model cannot be compiled.
+    """
+    missing = [name for name in symbols(model) if name not in sizes]
+    if missing:
+        raise UserError(
+            "a dimension of the inputs has no size",
+            expected=f"a size for each of {', '.join(symbols(model))}",
+            got=", ".join(f"{name}={size}" for name, size in sizes.items()) or "none",
+            hint=f"give {missing[0]} a size: the chip runs static graphs",
+        )
+    static = model.clone()
+    for step in before(sizes):
+        step(static)
+        verify(static, after=type(step).__name__)
+    compiled = compile_model(static, chip, precision)
+    for step in after(chip):
+        step(compiled)
+        verify(compiled, after=type(step).__name__)
+    return Program(compiled, chip, dict(sizes), precision, kernels_of(compiled))
