@@ -24,6 +24,7 @@ _PRIOR: Final[Mapping[str, tuple[float, float]]] = {
     "launch_s": (3e-6, 0.5),
     "cube_launch_s": (1e-6, 1.0),
     "cpu_s": (1e-3, 1.0),
+    "scalar_s": (2e-9, 1.0),
     "cube": (1.25, 0.2),
     "load": (1.0, 0.4),
     "depthwise": (1.5, 0.6),

@@ -29,6 +29,7 @@ class Constants:
         launch_s: Seconds from one kernel to the next.
         cube_launch_s: The same in addition for a kernel on the cube (its pipeline is filled and emptied).
         cpu_s: Seconds of a kernel on the AI CPU.
+        scalar_s: Seconds for each element that is fetched or placed by an index of its own.
         cube: Factor on the cube's cycles.
         load: Factor on the cycles in which the cube's operand buffers are filled.
         depthwise: Further factor on convolutions in many groups.
@@ -49,6 +50,7 @@ class Constants:
     launch_s: float
     cube_launch_s: float
     cpu_s: float
+    scalar_s: float
     cube: float
     load: float
     depthwise: float
@@ -140,6 +142,7 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     vector = work.vector_passes / vector_rate(chip) * constants.vector
     vector = vector * np.where(work.windowed, constants.windowed, 1.0) * np.where(work.reducing, constants.reducing, 1.0)
     vector = vector * np.where(work.on_cube, constants.epilogue, 1.0)
+    vector = vector + work.scalar_elements * constants.scalar_s
     parts = np.stack([cube, vector, dram, l2])
     longest = parts.max(axis=0)
     launch = constants.launch_s + np.where(work.on_cube, constants.cube_launch_s, 0.0)

@@ -12,7 +12,7 @@ from zoo.ascend import operators
 from zoo.ascend.formats import FORMAT, Format, storage_elements
 from zoo.ascend.operators import is_view, operator_of
 from zoo.ascend.passes.fuse import KERNEL
-from zoo.ascend.products import Product, products_of
+from zoo.ascend.products import BLOCK, Product, products_of
 
 @dataclasses.dataclass(frozen=True)
 class Tensor:
@@ -212,7 +212,10 @@ def _run(node: ir.Node, operator: str, shape: tuple[int, ...], made: tuple[int, 
             if order[axis] != axis:
                 break
             run *= shape[axis]
-        return run
+        # The vector unit turns blocks of 16 by 16 elements around (vnchwconv), so no run is shorter where both axes that
+        # meet are long enough.
+        turned = min(shape[-1], shape[order[-1]]) if shape else 1
+        return max(run, min(turned, BLOCK))
     if operator in ("Concat", "Split", "Gather"):
         axis = node.attributes.get_int("axis", 0) % max(1, len(made))
         tensors = [*node.inputs, *node.outputs] if operator == "Concat" else list(node.outputs)

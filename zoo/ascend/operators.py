@@ -42,6 +42,9 @@ REDUCING: Final[Mapping[str, float]] = {
 # Passes over the output times the window that each element looks at.
 WINDOWED: Final = frozenset(("MaxPool", "AveragePool", "LpPool"))
 
+# Operators that fetch or place single elements by indices: the scalar unit computes every address.
+ONE_BY_ONE: Final = frozenset(("GatherElements", "GatherND", "ScatterElements", "ScatterND", "GridSample", "Col2Im"))
+
 # Operators of the cube and the index of the operand that is usually a weight.
 CUBE: Final = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "Attention", "DeformConv", "FlashAttention"))
 CUBE_INT8: Final = frozenset(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from zoo.ascend.hardware import Chip
 from zoo.ascend.kernels import Kernel
-from zoo.ascend.operators import REDUCING, WINDOWED
+from zoo.ascend.operators import ONE_BY_ONE, REDUCING, WINDOWED
 from zoo.ascend.tiling import Tiling, tile
 
 # How far back a tensor was touched, where it never was: the inputs of the graph.
@@ -36,6 +36,7 @@ class Workload:
         reducing: Whether it brings elements together (softmax, norms, reductions).
         converting: Whether it is a TransData.
         on_cpu: Whether the AI CPU runs it.
+        scalar_elements: Elements that are fetched or placed one by one, by indices.
         steps: Launches of the kernel, for what runs step by step.
         reader: Of each read of an activation, the kernel, int64.
         bytes: Its bytes.
@@ -58,6 +59,7 @@ class Workload:
     reducing: np.ndarray
     converting: np.ndarray
     on_cpu: np.ndarray
+    scalar_elements: np.ndarray
     steps: np.ndarray
     reader: np.ndarray
     bytes: np.ndarray
@@ -92,6 +94,7 @@ def workload(kernels: Sequence[Kernel], chip: Chip, element_bytes: int = 2) -> W
         reducing=np.array([kernel.operator in REDUCING for kernel in kernels], bool),
         converting=np.array([kernel.operator == "TransData" for kernel in kernels], bool),
         on_cpu=np.array([kernel.unit in ("aicpu", "unsupported") for kernel in kernels], bool),
+        scalar_elements=column([kernel.elements if kernel.operator in ONE_BY_ONE else 0 for kernel in kernels]),
         steps=column([kernel.steps for kernel in kernels]),
         reader=reader,
         bytes=size,

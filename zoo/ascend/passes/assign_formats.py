@@ -16,6 +16,7 @@ from zoo.ascend.passes.fuse import KERNEL
 _DEFINITION: Final = {"TransData": "(X) => (Y) { Y = Identity(X) }"}
 _BY_CHANNELS: Final = frozenset(("Conv", "ConvTranspose", "DeformConv", *WINDOWED, "Resize", "QLinearConv", "ConvInteger"))
 _BY_MATRICES: Final = frozenset(("MatMul", "Gemm", "Attention", "FlashAttention", "Einsum"))
+_CHANNELS_LAST, _CHANNELS_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 # Cube units that read plain rows and pack them on the way into L1 (nd2nz of the split architectures).
 _PACKS_ROWS: Final = ("dav-c220", "dav-m300")
 
@@ -65,9 +66,10 @@ class AssignFormatsPass(InPlacePass):
                 for index, item in enumerate(node.inputs):
                     if item is value:
                         node.replace_input_with(index, converted)
+        result = _result_layout(node, operator, layout)
         for value in node.outputs:
-            if _convertible(value, layout):
-                value.metadata_props[FORMAT] = layout
+            if _convertible(value, result):
+                value.metadata_props[FORMAT] = result
 
     def _wanted(self, node: ir.Node, operator: str, data: list[ir.Value]) -> Format:
         """Return the layout in which the kernel that begins with ``node`` works."""
@@ -81,6 +83,8 @@ class AssignFormatsPass(InPlacePass):
         main = max(data, key=_size)
         held = _of(main)
         if operator in ELEMENTWISE or operator == "GlobalAveragePool":
+            return held
+        if operator == "Transpose" and held is Format.NC1HWC0 and _order(node) == _CHANNELS_LAST:
             return held
         if held is Format.NC1HWC0 and operator in ("Concat", "Split", "Slice", "ReduceMean", "GlobalMaxPool"):
             whole = all(_channels(value) % C0 == 0 for value in (*data, *node.outputs))
@@ -122,6 +126,24 @@ class AssignFormatsPass(InPlacePass):
         if producer is not None and "zooport.module" in producer.metadata_props:
             node.metadata_props["zooport.module"] = producer.metadata_props["zooport.module"]
         return node
+
+
+def _result_layout(node: ir.Node, operator: str, layout: Format) -> Format:
+    """Return the layout of what ``node`` makes, where it works in ``layout``.
+
+    A transpose to or from channels last changes the layout on its way: blocks of 16 channels are moved as they are.
+    """
+    if operator != "Transpose":
+        return layout
+    if layout is Format.NC1HWC0:
+        return Format.ND
+    users = {operator_of(use.node) for use in node.outputs[0].uses()}
+    to_blocks = _order(node) == _CHANNELS_FIRST and bool(users) and users <= _BY_CHANNELS
+    return Format.NC1HWC0 if to_blocks and layout is Format.ND else layout
+
+
+def _order(node: ir.Node) -> list[int]:
+    return list(node.attributes.get_ints("perm", None) or [])
 
 
 def _is_data(value: ir.Value) -> bool:

@@ -1,0 +1,86 @@
+"""Fits the cost model to the published measurements and writes ``zoo/ascend/calibration.yaml``.
+
+Run it after a change of the cost model: ``python -m tests.benchmarks.calibrate_cost_model GRAPHS``. Each chip with enough
+measurements gets constants of its own, and an error measured on models that they were not fitted on; the others take
+those of the chip nearest in kind.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from zoo.ascend import cost
+from zoo.ascend.calibration import fit
+from zoo.ascend.cost import Constants
+from zoo.ascend.hardware import chip_names, load_chip
+from zoo.ascend.validation import Sample, cross_validate, samples, score
+
+COMMAND = "python -m tests.benchmarks.calibrate_cost_model build/published"
+# The chip with most measurements comes first: its constants are what is expected of the others.
+FITTED = ("ascend310p3", "ascend310", "ascend310b1")
+OUT = Path(cost.__file__).with_name("calibration.yaml")
+HEAD = f"# Written by `{COMMAND}`; what each constant means stands in cost.py.\n"
+
+
+def plain(found: Sequence[Sample]) -> list[Sample]:
+    """Return the samples that were measured as a graph is compiled by default, without AIPP and C04."""
+    return [sample for sample in found if sample.row is None or not (sample.row.aipp or sample.row.small_channel)]
+
+
+def fitted(chip: str, graphs: Path, start: Constants | None) -> tuple[Constants, dict[str, Any], str]:
+    """Return constants, validation and how they were found."""
+    found = plain(samples(chip, graphs))
+    constants = fit(found, start).constants
+    scores = score(cross_validate(lambda given: fit(given, start), found))
+    models = len({sample.key for sample in found})
+    how = f"{len(found)} published rows of {models} models, {datetime.date.today()}, `{COMMAND}`"
+    validation = {
+        "chip": chip,
+        "models": scores.models,
+        "rows": scores.rows,
+        "median_ape": round(scores.median_ape, 4),
+        "within_1.5x": round(scores.near, 4),
+        "spearman": round(scores.spearman, 4),
+        "peak_within_one_step": round(scores.peaks, 4),
+    }
+    return constants, validation, how
+
+
+def nearest(chip: str) -> str:
+    """Return whose constants ``chip`` takes: its own, those of its architecture, else of the chip measured most."""
+    if chip in FITTED:
+        return chip
+    arch = load_chip(chip).arch
+    return next((name for name in FITTED if load_chip(name).arch == arch), FITTED[0])
+
+
+def main() -> None:
+    """Fit, validate and write."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("graphs", type=Path)
+    graphs = parser.parse_args().graphs
+    start: Constants | None = None
+    constants: dict[str, Any] = {}
+    validations = {}
+    for chip in FITTED:
+        values, validations[chip], how = fitted(chip, graphs, start)
+        start = start or values
+        rounded = {name: float(f"{value:.4g}") for name, value in dataclasses.asdict(values).items()}
+        constants[chip] = {"how": how, "values": rounded}
+        print(chip, validations[chip], flush=True)  # noqa: T201
+    chips = {name: {"constants": nearest(name), "validation": validations.get(name)} for name in chip_names()}
+    text = yaml.safe_dump({"constants": constants, "chips": chips}, sort_keys=False)
+    beside = OUT.with_suffix(".new")
+    beside.write_text(HEAD + text, encoding="utf-8")
+    beside.replace(OUT)
+
+
+if __name__ == "__main__":
+    main()
