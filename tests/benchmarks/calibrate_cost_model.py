@@ -1,8 +1,8 @@
 """Fits the cost model to the published measurements and writes ``zoo/ascend/calibration.yaml``.
 
-Run it after a change of the cost model: ``python -m tests.benchmarks.calibrate_cost_model GRAPHS``. Each chip with enough
-measurements gets constants of its own, and an error measured on models that they were not fitted on; the others take
-those of the chip nearest in kind.
+Run it after a change of the cost model: ``python -m tests.benchmarks.calibrate_cost_model GRAPHS``. Each chip with
+enough measurements gets constants of its own, and an error measured on models that they were not fitted on; the others
+take those of the chip nearest in kind.
 """
 
 from __future__ import annotations

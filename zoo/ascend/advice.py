@@ -6,49 +6,59 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from zoo.ascend.kernels import Kernel
+from zoo.ascend.operators import ONE_BY_ONE
 from zoo.ascend.program import Program
 
 # Advice below this share of the modelled time is not worth the work.
 _WORTH: Final = 0.05
+# Runs of bytes shorter than a cache line are moved at a fraction of the bandwidth.
+_SHORT_RUN: Final = 64
+
+_ADVICE: Final[tuple[tuple[Callable[[Kernel], bool], str], ...]] = (
+    (
+        lambda kernel: kernel.operator == "TransData",
+        "changes layouts between kernels that want different ones; channels in multiples of 16, and reshapes kept away "
+        "from convolutions, spare it",
+    ),
+    (
+        lambda kernel: kernel.unit in ("aicpu", "unsupported"),
+        "runs on the AI CPU; the compatibility table says what to replace",
+    ),
+    (
+        lambda kernel: kernel.operator in ONE_BY_ONE,
+        "fetches or places elements one by one; Slice, Gather along one axis or a product would do it in rows",
+    ),
+    (
+        lambda kernel: 0 < kernel.run_bytes < _SHORT_RUN and kernel.operator not in ("TransData", *ONE_BY_ONE),
+        "moves runs of a few bytes; an order of axes in which they stay together spares it",
+    ),
+    (
+        lambda kernel: any(product.count > 1 and product.taps > 1 for product in kernel.products),
+        "is convolutions in groups, which leave most of the cube idle; wider groups would cost nothing more",
+    ),
+    (
+        lambda kernel: kernel.operator == "Conv" and _channels(kernel) <= 4,
+        "is a convolution of few channels padded to 16; AIPP with enable_small_channel (C04) spares the padding",
+    ),
+)
 
 
 def advice(programs: Sequence[Program]) -> list[str]:
     """Return what would pay, the largest share of the modelled time first.
 
     Args:
-        programs: The same model at several batches, in rising order.
+        programs: The same model at several sizes, in rising order; kernels are judged in the last.
     """
     last = programs[-1]
-    found = [
-        (_share(last, test), text)
-        for test, text in (
-            (lambda kernel: kernel.operator == "TransData", "is spent on changing layouts: {ops}"),
-            (lambda kernel: kernel.unit in ("aicpu", "unsupported"), "is spent on the AI CPU: {ops}"),
-            (_is_scattered, "is spent on moving short runs of bytes ({ops}): a layout in which they stay together would save it"),
-            (_is_grouped, "is spent on convolutions in groups, which leave most of the cube idle"),
-            (_is_narrow, "is spent on a first convolution of few channels: AIPP with enable_small_channel (C04) spares the padding"),
-        )
-    ]
-    lines = [
-        f"{share:.0%} of the modelled time {text.format(ops=_named(last, share))}" for share, text in found if share >= _WORTH
-    ]
+    found = [(_share(last, test), text) for test, text in _ADVICE]
     launch = float(last.costs.launch.sum()) / last.seconds
-    if launch >= _WORTH and last is programs[0]:
-        lines.append(f"{launch:.0%} of the modelled time is spent on launching {len(last.kernels)} kernels: a larger batch would spread it")
-    best = max(programs, key=_rate)
-    if len(programs) > 1 and best is not last:
-        lines.append(f"the modelled throughput peaks at batch {_batch(best)}; larger ones leave the L2")
-    return [line for _, line in sorted(zip([share for share, _ in found if share >= _WORTH], lines, strict=False), reverse=True)] + lines[
-        sum(share >= _WORTH for share, _ in found) :
-    ]
-
-
-def _rate(program: Program) -> float:
-    return _batch(program) / program.seconds
-
-
-def _batch(program: Program) -> int:
-    return program.sizes.get("batch", 1)
+    found.append((launch, f"launches {len(last.kernels)} kernels; fewer, larger ones or a larger batch spread it"))
+    worth = sorted((item for item in found if item[0] >= _WORTH), reverse=True)
+    lines = [f"{share:.0%} of the modelled time {text}" for share, text in worth]
+    best = max(programs, key=lambda program: program.samples / program.seconds)
+    if best is not last:
+        lines.append(f"the modelled throughput peaks at batch {best.samples}: beyond it activations leave the L2")
+    return lines
 
 
 def _share(program: Program, test: Callable[[Kernel], bool]) -> float:
@@ -56,17 +66,5 @@ def _share(program: Program, test: Callable[[Kernel], bool]) -> float:
     return float(sum(spent[kernel.index] for kernel in program.kernels if test(kernel))) / program.seconds
 
 
-def _named(program: Program, share: float) -> str:
-    return ""
-
-
-def _is_scattered(kernel: Kernel) -> bool:
-    return 0 < kernel.run_bytes < 64 and kernel.operator != "TransData"
-
-
-def _is_grouped(kernel: Kernel) -> bool:
-    return any(product.count > 1 and product.taps > 1 for product in kernel.products)
-
-
-def _is_narrow(kernel: Kernel) -> bool:
-    return kernel.operator == "Conv" and any(len(tensor.shape) == 4 and tensor.shape[1] <= 4 for tensor in kernel.reads[:1])
+def _channels(kernel: Kernel) -> int:
+    return next((tensor.shape[1] for tensor in kernel.reads if len(tensor.shape) >= 4 and not tensor.constant), 16)

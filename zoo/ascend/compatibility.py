@@ -17,14 +17,14 @@ from zoo.ascend.passes.specialise import symbols
 # What ATC's ONNX parser takes, and how many static graphs one model may hold (chip facts: ATC documents).
 ATC_OPSETS: Final = (11, 18)
 MOST_GEARS: Final = 100
-# Operators that came after ATC's newest opset, and the opset of each: ``zooport emit atc`` writes their definitions.
+# Operators that came after ATC's newest opset, and the opset of each.
 _NEWER: Final[Mapping[str, int]] = {
     "Attention": 23, "RMSNormalization": 23, "RotaryEmbedding": 23, "Gelu": 20, "Swish": 24, "TensorScatter": 24,
     "StringConcat": 20, "AffineGrid": 20, "Col2Im": 18, "GroupNormalization": 21,
 }  # fmt: skip
 _REWRITES: Final[Mapping[str, str]] = {
     "NonMaxSuppression": "run it on the host, or use the BatchMultiClassNonMaxSuppression kernel of the detection head",
-    "NonZero": "replace the selection by a mask: sizes that depend on data keep the rest of the graph from being static",
+    "NonZero": "replace the selection by a mask: sizes that depend on data keep the rest from being static",
     "Unique": "run it on the host, before or behind the model",
     "Loop": "unroll it where the number of rounds is fixed",
     "If": "export the branch that is taken: the chip runs static graphs",
@@ -84,7 +84,9 @@ class Compatibility:
     atc: str
 
 
-def compatibility(model: ir.Model, chip: Chip, batches: Sequence[int] = (1,), precision_mode: str = "") -> Compatibility:
+def compatibility(
+    model: ir.Model, chip: Chip, batches: Sequence[int] = (1,), precision_mode: str = ""
+) -> Compatibility:
     """Return what ``chip`` and ATC make of ``model``, a graph of standard operators.
 
     Args:
@@ -131,7 +133,7 @@ def _rewrite(op: str, unit: str) -> str:
     if op in _REWRITES:
         return _REWRITES[op]
     if op in _NEWER:
-        return f"came with opset {_NEWER[op]}: `zooport emit atc` writes its definition in older operators"
+        return f"came with opset {_NEWER[op]}: write it in older operators, as its definition in the ONNX standard does"
     return "replace it in the source, or cut the model there" if unit == "unsupported" else ""
 
 
@@ -153,18 +155,21 @@ def _is_open(value: ir.Value, dynamic: Sequence[str]) -> bool:
     return False
 
 
-def _notes(
-    model: ir.Model, chip: Chip, opset: int, open_sizes: Sequence[str], batches: Sequence[int]
-) -> list[str]:
+def _notes(model: ir.Model, chip: Chip, opset: int, open_sizes: Sequence[str], batches: Sequence[int]) -> list[str]:
     notes = []
     if opset > ATC_OPSETS[1]:
-        notes.append(f"ATC reads opset {ATC_OPSETS[0]} to {ATC_OPSETS[1]}, the graph has {opset}: `zooport emit atc` lowers it")
+        notes.append(f"ATC reads opset {ATC_OPSETS[0]} to {ATC_OPSETS[1]}, the graph has {opset}")
     if open_sizes:
-        notes.append(f"{len(open_sizes)} results have sizes that depend on data, the first is {open_sizes[0]}: they run on the AI CPU")
+        notes.append(
+            f"{len(open_sizes)} results have sizes that depend on data, the first is {open_sizes[0]}: "
+            "they run on the AI CPU"
+        )
     if len(batches) > MOST_GEARS:
         notes.append(f"{len(batches)} gears are asked for, ATC takes up to {MOST_GEARS}")
     if any(value.dtype == ir.DataType.INT64 for value in model.graph.inputs):
-        notes.append("int64 inputs: index arithmetic runs on the vector unit at a fraction of its rate; int32 is better")
+        notes.append(
+            "int64 inputs: index arithmetic runs on the vector unit at a fraction of its rate; int32 is better"
+        )
     if not chip.supports_bfloat16 and any(value.dtype == ir.DataType.BFLOAT16 for value in model.graph.inputs):
         notes.append(f"{chip.name} has no bfloat16: give the model in float32 or float16")
     return notes

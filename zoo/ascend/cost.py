@@ -122,13 +122,15 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     """Return the modelled times of the kernels of ``work``.
 
     The longest of cube, vector unit, memory and L2 counts in full, of the others the share that double buffering does
-    not hide. A tensor is in the L2 if what was touched since fits in; it fades out over 30 % of the capacity, as tensors
-    are thrown out piece by piece. What is not there is read from memory, and was written to it before.
+    not hide. A tensor is in the L2 if what was touched since fits in; it fades out over 30 % of the capacity, as
+    tensors are thrown out piece by piece. What is not there is read from memory, and was written to it before.
     """
     cores = chip.ai_cores
     miss, twice = _misses(work, chip.l2_bytes * constants.l2_share)
     resident = np.clip((chip.l2_bytes * constants.l2_share - work.total_bytes) / (chip.l2_bytes / 2) + 0.5, 0.0, 1.0)
-    dram_bytes = np.bincount(work.reader, weights=miss * twice, minlength=len(work)) + work.weight_bytes * (1 - resident)
+    dram_bytes = np.bincount(work.reader, weights=miss * twice, minlength=len(work)) + work.weight_bytes * (
+        1 - resident
+    )
     dram = dram_bytes * constants.dram / chip.dram_bytes_per_s
     rate = np.where(work.on_cube, constants.l2_bytes_per_cycle, constants.ub_bytes_per_cycle) * cores * chip.clock_hz
     # An operand that several cores read comes once to each; half of the copies coincide and are served together.
@@ -140,7 +142,9 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     cube = work.cube_cycles / chip.clock_hz * constants.cube * np.where(work.depthwise, constants.depthwise, 1.0)
     cube = np.maximum(cube, work.load_cycles / chip.clock_hz * constants.load)
     vector = work.vector_passes / vector_rate(chip) * constants.vector
-    vector = vector * np.where(work.windowed, constants.windowed, 1.0) * np.where(work.reducing, constants.reducing, 1.0)
+    vector = (
+        vector * np.where(work.windowed, constants.windowed, 1.0) * np.where(work.reducing, constants.reducing, 1.0)
+    )
     vector = vector * np.where(work.on_cube, constants.epilogue, 1.0)
     vector = vector + work.scalar_elements * constants.scalar_s
     parts = np.stack([cube, vector, dram, l2])

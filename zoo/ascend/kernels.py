@@ -14,6 +14,7 @@ from zoo.ascend.operators import is_view, operator_of
 from zoo.ascend.passes.fuse import KERNEL
 from zoo.ascend.products import BLOCK, Product, products_of
 
+
 @dataclasses.dataclass(frozen=True)
 class Tensor:
     """A tensor as a kernel reads or writes it.
@@ -135,7 +136,7 @@ def owner(value: ir.Value) -> ir.Value:
 
 
 def _tensors(values: Iterable[ir.Value], element_bytes: int) -> list[Tensor]:
-    found = {}
+    found: dict[ir.Value, Tensor] = {}
     for value in values:
         own = owner(value)
         found.setdefault(own, _tensor(own, value, element_bytes))
@@ -182,7 +183,7 @@ def _passes(node: ir.Node) -> float:
     if operator in operators.REDUCING:
         return max(read, made) * operators.REDUCING[operator]
     if operator in operators.WINDOWED:
-        return float(made * math.prod(node.attributes.get_ints("kernel_shape", None) or [1]))
+        return float(made * math.prod(node.attributes.get_ints("kernel_shape", [1])))
     if operator == "Attention":
         return float(sum(product.count * product.m * product.n for product in products_of(node)[:1])) * 12.0
     if operator == "Resize":
@@ -206,14 +207,14 @@ def _run_bytes(node: ir.Node, element_bytes: int) -> int:
 def _run(node: ir.Node, operator: str, shape: tuple[int, ...], made: tuple[int, ...]) -> int:
     """Return how many elements in a row one move of ``operator`` takes."""
     if operator == "Transpose":
-        order = node.attributes.get_ints("perm", None) or list(range(len(shape)))[::-1]
+        order = node.attributes.get_ints("perm", range(len(shape))[::-1])
         run = 1
         for axis in range(len(shape) - 1, -1, -1):
             if order[axis] != axis:
                 break
             run *= shape[axis]
-        # The vector unit turns blocks of 16 by 16 elements around (vnchwconv), so no run is shorter where both axes that
-        # meet are long enough.
+        # The vector unit turns blocks of 16 by 16 elements around (vnchwconv), so no run is shorter where both axes
+        # that meet are long enough.
         turned = min(shape[-1], shape[order[-1]]) if shape else 1
         return max(run, min(turned, BLOCK))
     if operator in ("Concat", "Split", "Gather"):

@@ -45,14 +45,27 @@ WINDOWED: Final = frozenset(("MaxPool", "AveragePool", "LpPool"))
 # Operators that fetch or place single elements by indices: the scalar unit computes every address.
 ONE_BY_ONE: Final = frozenset(("GatherElements", "GatherND", "ScatterElements", "ScatterND", "GridSample", "Col2Im"))
 
-# Operators of the cube and the index of the operand that is usually a weight.
-CUBE: Final = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "Attention", "DeformConv", "FlashAttention"))
+# Operators of the cube; FlashAttention is ours, attention as one kernel.
+CUBE: Final = frozenset(
+    ["Conv", "ConvTranspose", "Gemm", "MatMul", "Einsum", "Attention", "DeformConv", "FlashAttention"]
+)
 CUBE_INT8: Final = frozenset(("ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"))
 RECURRENT: Final = frozenset(("LSTM", "GRU", "RNN"))
 
 # These change the description of a tensor or hold one: GE resolves them, no kernel runs.
 NO_KERNEL: Final = frozenset(
-    ("Constant", "ConstantOfShape", "Flatten", "Identity", "Reshape", "Shape", "Size", "Squeeze", "Unsqueeze", "Dropout")
+    (
+        "Constant",
+        "ConstantOfShape",
+        "Flatten",
+        "Identity",
+        "Reshape",
+        "Shape",
+        "Size",
+        "Squeeze",
+        "Unsqueeze",
+        "Dropout",
+    )
 )
 
 # Those of them that have a tensor's storage.
@@ -83,7 +96,7 @@ def is_view(node: ir.Node) -> bool:
         return True
     if node.op_type != "Transpose" or node.outputs[0].is_graph_output():
         return False
-    order = list(node.attributes.get_ints("perm", None) or [])
+    order = list(node.attributes.get_ints("perm", ()))
     rank = len(order)
     swapped = order == [*range(rank - 2), rank - 1, rank - 2] if rank >= 2 else False
     users = {operator_of(use.node) for use in node.outputs[0].uses()}

@@ -25,8 +25,8 @@ def outline(program: Program) -> ir.Model:
     """Return the program's model with one call per kernel; any ONNX runtime that runs functions runs it.
 
     Metadata of each call: ``unit``, ``bound`` and times (modelled, in microseconds), ``cycles`` and ``tile`` of its
-    products, ``bytes`` read and written, and ``source``. Metadata of each tensor: format, storage shape and its place in
-    the arena. The program's own model is left as it is.
+    products, ``bytes`` read and written, and ``source``. Metadata of each tensor: format, storage shape and its place
+    in the arena. The program's own model is left as it is.
     """
     model = program.model.clone()
     memory = plan(program.kernels)
@@ -76,7 +76,7 @@ def _layout(value: ir.Value, memory: Plan) -> dict[str, str]:
     """Return format, storage shape and place of a tensor."""
     layout = Format(value.metadata_props.get(FORMAT, "ND"))
     notes = {FORMAT: str(layout), "ascend.storage_shape": str(list(storage_shape(static_shape(value), layout)))}
-    if value.name in memory.offsets:
+    if value.name is not None and value.name in memory.offsets:
         notes["ascend.offset"] = str(memory.offsets[value.name])
     return notes
 
@@ -122,7 +122,9 @@ def _function(
     names = {value: f"i{index}" for index, value in enumerate(given)}
     for number, node in enumerate(nodes):
         names.update({value: f"v{number}_{index}" for index, value in enumerate(node.outputs)})
-    key = json.dumps([[node.domain, node.op_type, _signature(node), [_ref(v, names) for v in node.inputs]] for node in nodes])
+    key = json.dumps(
+        [[node.domain, node.op_type, _signature(node), [_ref(v, names) for v in node.inputs]] for node in nodes]
+    )
     key += json.dumps([_ref(value, names) for value in made]) + json.dumps([str(value.dtype) for value in given])
     if key in functions:
         return functions[key][0]
@@ -147,20 +149,22 @@ def _body(
     inner = {value: ir.Value(name=names[value], type=value.type) for value in given}
     copies = []
     for node in nodes:
-        outputs = [ir.Value(name=names[value], type=value.type) for value in node.outputs]
+        results = [ir.Value(name=names[value], type=value.type) for value in node.outputs]
         copies.append(
             ir.Node(
                 node.domain,
                 node.op_type,
                 [inner[value] if value is not None else None for value in node.inputs],
                 list(node.attributes.values()),
-                outputs=outputs,
+                outputs=results,
                 metadata_props={"unit": node.metadata_props.get("unit", "vector")},
             )
         )
-        inner.update(zip(node.outputs, outputs, strict=True))
+        inner.update(zip(node.outputs, results, strict=True))
     imports = {"": model.graph.opset_imports[""], DOMAIN: VERSION}
-    graph = ir.Graph([inner[value] for value in given], [inner[value] for value in made], nodes=copies, opset_imports=imports)
+    graph = ir.Graph(
+        [inner[value] for value in given], [inner[value] for value in made], nodes=copies, opset_imports=imports
+    )
     model.graph.opset_imports[DOMAIN] = VERSION
     return ir.Function(DOMAIN, name, graph=graph, attributes=[])
 

@@ -145,9 +145,7 @@ def _einsum(equation: str, left: tuple[int, ...], right: tuple[int, ...]) -> lis
     return [_product(count, volume(set(first) - shared), depth, volume(set(second) - shared))]
 
 
-def _attention(
-    node: ir.Node, query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...]
-) -> list[Product]:
+def _attention(node: ir.Node, query: tuple[int, ...], key: tuple[int, ...], value: tuple[int, ...]) -> list[Product]:
     """Return queries by keys and probabilities by values of every head."""
     heads = query[1] if len(query) == 4 else node.attributes.get_int("q_num_heads", 1)
     kv_heads = key[1] if len(key) == 4 else node.attributes.get_int("kv_num_heads", heads)

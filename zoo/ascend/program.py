@@ -50,6 +50,11 @@ class Program:
         """What the kernels ask of the chip."""
         return workload(self.kernels, self.chip, self.element_bytes)
 
+    @property
+    def samples(self) -> int:
+        """Samples per execution: the size of the dimension ``batch``, or 1 where there is none."""
+        return self.sizes.get("batch", 1)
+
     @functools.cached_property
     def calibration(self) -> Calibration:
         """The fitted constants behind every modelled time."""

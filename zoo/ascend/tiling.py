@@ -92,7 +92,8 @@ def _shares(blocks: int, cores: int) -> list[int]:
 def _cut(product: Product, chip: Chip, cores: tuple[int, int, int], element_bytes: int) -> Tiling:
     images, row_cores, column_cores = cores
     units = -(-product.count * product.images // images)
-    rows = -(-(-(-product.m // BLOCK)) // row_cores)
+    blocks = -(-product.m // BLOCK)
+    rows = -(-blocks // row_cores)
     columns = -(-(product.n // BLOCK) // column_cores)
     depth = max(1, product.k // BLOCK)
     block_bytes = BLOCK * BLOCK * element_bytes
@@ -107,7 +108,9 @@ def _cut(product: Product, chip: Chip, cores: tuple[int, int, int], element_byte
                 best = max(left, right), min(high, rows), min(wide, columns)
     assert best is not None
     load, high, wide = best
-    deep = min(depth, max(1, min(chip.l0a_bytes // (2 * high * block_bytes), chip.l0b_bytes // (2 * wide * block_bytes))))
+    deep = min(
+        depth, max(1, min(chip.l0a_bytes // (2 * high * block_bytes), chip.l0b_bytes // (2 * wide * block_bytes)))
+    )
     per_cycle = math.prod(chip.cube_mkn_fp16) / BLOCK**3
     return Tiling(
         images,

@@ -40,7 +40,11 @@ def trace(program: Program) -> dict[str, Any]:
             if seconds > 0:
                 events.append(_event(kernel.name, _TRACKS[name], begin, seconds, {"modelled": True}))
         now += spent.seconds[index]
-    return {"traceEvents": events, "displayTimeUnit": "ns", "otherData": {"target": program.chip.name, "modelled": True}}
+    return {
+        "traceEvents": events,
+        "displayTimeUnit": "ns",
+        "otherData": {"target": program.chip.name, "modelled": True},
+    }
 
 
 def _name(kind: str, process: int, track: int, name: str) -> dict[str, Any]:

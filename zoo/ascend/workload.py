@@ -1,4 +1,4 @@
-"""What a compiled graph asks of a chip, kernel by kernel, in numbers that hold whatever the chip's speed turns out to be."""
+"""What a compiled graph asks of a chip, kernel by kernel, before anything is said of how fast the chip is."""
 
 from __future__ import annotations
 

@@ -14,7 +14,9 @@ from zoo.ascend.operators import ELEMENTWISE, NO_KERNEL, REDUCING, WINDOWED, is_
 from zoo.ascend.passes.fuse import KERNEL
 
 _DEFINITION: Final = {"TransData": "(X) => (Y) { Y = Identity(X) }"}
-_BY_CHANNELS: Final = frozenset(("Conv", "ConvTranspose", "DeformConv", *WINDOWED, "Resize", "QLinearConv", "ConvInteger"))
+_BY_CHANNELS: Final = frozenset(
+    ("Conv", "ConvTranspose", "DeformConv", *WINDOWED, "Resize", "QLinearConv", "ConvInteger")
+)
 _BY_MATRICES: Final = frozenset(("MatMul", "Gemm", "Attention", "FlashAttention", "Einsum"))
 _CHANNELS_LAST, _CHANNELS_FIRST = [0, 2, 3, 1], [0, 3, 1, 2]
 # Cube units that read plain rows and pack them on the way into L1 (nd2nz of the split architectures).
@@ -143,7 +145,7 @@ def _result_layout(node: ir.Node, operator: str, layout: Format) -> Format:
 
 
 def _order(node: ir.Node) -> list[int]:
-    return list(node.attributes.get_ints("perm", None) or [])
+    return list(node.attributes.get_ints("perm", ()))
 
 
 def _is_data(value: ir.Value) -> bool:

@@ -43,7 +43,9 @@ def _result(node: ir.Node, opset: int) -> np.ndarray | None:
     """Return what ``node`` always computes, or None where that depends on the run or is large."""
     if node.domain or len(node.outputs) != 1 or node.op_type in _KEPT:
         return None
-    if any(attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()):
+    if any(
+        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS) for attribute in node.attributes.values()
+    ):
         return None
     shape = node.outputs[0].shape
     if shape is not None and shape.is_static() and int(np.prod(shape.numpy(), dtype=np.int64)) > _ELEMENTS:

@@ -83,7 +83,7 @@ def _leaving(inside: set[ir.Node]) -> list[ir.Value]:
 
 
 def _joins(node: ir.Node, inside: set[ir.Node], order: dict[ir.Node, int]) -> bool:
-    """Say whether ``node`` works element by element on what the nodes ``inside`` make, and all else it reads is ready."""
+    """Say whether ``node`` works element by element on what ``inside`` makes, and all else it reads is ready."""
     if node in inside or operator_of(node) not in ELEMENTWISE or len(node.outputs) != 1 or node not in order:
         return False
     shape = node.outputs[0].shape

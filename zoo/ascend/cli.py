@@ -1,0 +1,119 @@
+"""The verb ``compile``: what a chip makes of an artifact, how fast, and why."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from zoo.errors import UserError
+from zoo.verb import Verb
+
+if TYPE_CHECKING:
+    from zoo.ascend.compilation import Compilation
+
+# Kernels shown; all are in the JSON.
+_SHOWN = 12
+
+
+def _configure(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
+    parser.add_argument("--target", required=True, metavar="CHIP", help="a chip, such as ascend310p3")
+    parser.add_argument("--batch", default="", metavar="N,N,...", help="batches to compile (default: 1,4,8,16,32,64)")
+    parser.add_argument(
+        "--size", action="append", default=[], metavar="NAME=N", help="size of another symbolic dimension; repeatable"
+    )
+    parser.add_argument("--precision", default="cube_fp16", metavar="MODE", help="precision mode (default: cube_fp16)")
+    parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where programs (ONNX) and timelines go")
+    parser.add_argument("--unsealed", action="store_true", help="use the artifact although its seal is broken")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def _run(args: argparse.Namespace) -> int:
+    from zoo.artifact import open_artifact
+    from zoo.ascend.compilation import compile_artifact
+    from zoo.console import emit_json, progress
+
+    artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    with progress() as bar:
+        task = bar.add_task("compile", total=None)
+        result = compile_artifact(
+            artifact,
+            args.target,
+            batches=_numbers(args.batch),
+            sizes=_sizes(args.size),
+            precision=args.precision,
+            out=args.out,
+            progress=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    artifact.add_result(f"ascend-{result.target.removeprefix('ascend')}", result)
+    emit_json(result) if args.json else _show(result)
+    return 0
+
+
+def _numbers(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",") if part.strip()]
+    except ValueError:
+        raise UserError("--batch takes numbers", expected="1,4,8", got=text) from None
+
+
+def _sizes(given: Sequence[str]) -> dict[str, int]:
+    sizes = {}
+    for text in given:
+        name, _, size = text.partition("=")
+        if not name or not size.isdigit() or int(size) < 1:
+            raise UserError("--size takes a name and a positive number", expected="sequence=128", got=text)
+        sizes[name] = int(size)
+    return sizes
+
+
+def _show(result: Compilation) -> None:
+    """Print batches, the kernels that take longest, what is in the way, and advice."""
+    from rich.table import Table
+
+    from zoo.console import emit, show_table
+
+    batches = Table(title=f"{result.target}, {result.precision}: modelled, not measured")
+    for column in ("batch", "latency ms", "samples/s", "cube use", "memory MiB"):
+        batches.add_column(column, justify="right")
+    for row in result.batches:
+        memory = f"{row.peak_memory_bytes / 2**20:.1f}"
+        batches.add_row(
+            str(row.batch), f"{row.latency_ms:.3f}", f"{row.throughput:.1f}", f"{row.utilisation:.0%}", memory
+        )
+    show_table(batches)
+    emit(_worth(result))
+    total = sum(op.time_us for op in result.ops)
+    kernels = Table(title=f"the longest of {len(result.ops)} kernels at batch {result.batches[-1].batch} (modelled)")
+    for column in ("kernel", "operators", "unit", "bound", "us", "share", "source"):
+        kernels.add_column(column, justify="right" if column in ("us", "share") else "left", overflow="fold")
+    for op in sorted(result.ops, key=lambda item: -item.time_us)[:_SHOWN]:
+        kernels.add_row(op.name, op.op, op.unit, op.bound, f"{op.time_us:.1f}", f"{op.time_us / total:.1%}", op.source)
+    show_table(kernels)
+    for item in result.compatibility.operators:
+        if item.unit in ("aicpu", "unsupported"):
+            emit(
+                f"{item.unit}: {item.count} x {item.op}: {item.reason}" + (f"; {item.rewrite}" if item.rewrite else "")
+            )
+    for line in (*result.compatibility.notes, *result.advice):
+        emit(f"- {line}")
+    emit(f"ATC: {result.compatibility.atc}")
+    for file in result.files:
+        emit(f"wrote {file}")
+
+
+def _worth(result: Compilation) -> str:
+    """Return what the modelled figures are worth."""
+    known = result.validation
+    if known is None:
+        return f"no measurement of {result.target} was found to validate these figures by ({result.calibration})"
+    return (
+        f"on {known['models']} published models that it was not fitted on, the model is off by "
+        f"{known['median_ape']:.0%} (median) on {known['chip']}; {known['within_1.5x']:.0%} of {known['rows']} figures "
+        "are within 1.5 times"
+    )
+
+
+COMPILE = Verb("compile", "compile for a chip: speed, memory and obstacles, modelled", _configure, _run)
