@@ -162,7 +162,7 @@ def _detector(name: str) -> torch.nn.Module:
     model = tasks.DetectionModel(f"{name}.yaml", verbose=False).eval().float()
     for module in model.modules():
         if hasattr(type(module), "export"):
-            module.export, module.format = True, "onnx"
+            module.export, module.dynamic, module.format = True, True, "onnx"
     return model
 
 
