@@ -129,6 +129,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="port what is there already, too")
     given = parser.parse_args(arguments)
     wanted = [entry for entry in mapped() if fnmatch.fnmatchcase(entry.key, given.only)]
+    if not wanted:
+        parser.error(f"--only {given.only!r} names none of the {len(mapped())} models, such as {mapped()[0].key}")
     todo = [entry for entry in wanted if given.again or not (given.out / entry.key / GRAPH).is_file()]
     try:
         failures = _port_all(todo, given.out)
