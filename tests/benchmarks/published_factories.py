@@ -13,14 +13,6 @@ import torch
 ANCHORS, CLASSES = 3, 80
 
 
-def repvgg_a0() -> torch.nn.Module:
-    """Return RepVGG-A0 with the branches of each block merged into one convolution, as it is deployed."""
-    from porters.pytorch.sources import need
-
-    timm = need("timm", "vision")
-    return timm.utils.reparameterize_model(timm.create_model("repvgg_a0", pretrained=False))
-
-
 def resnet50_cifar() -> torch.nn.Module:
     """Return ResNet-50 for 32 x 32 images: a 3 x 3 stem of stride 1, no pooling behind it, 100 classes."""
     from porters.pytorch.sources import need

@@ -44,7 +44,7 @@ class Mapped:
     Attributes:
         key: Name of the entry, and of the folder of its graph.
         source: The source reference, as ``zooport port`` takes it.
-        config: The configuration of an architecture of transformers; None where the source has none.
+        config: The configuration of an architecture of transformers, or more arguments of another package's builder.
         family: Models of one family stay in one fold of a validation.
         inputs: The signature; ``batch`` is the only symbolic dimension.
         published: What it is in the table.
