@@ -13,14 +13,6 @@ import torch
 ANCHORS, CLASSES = 3, 80
 
 
-def repvgg_a0() -> torch.nn.Module:
-    """Return RepVGG-A0 with the branches of each block merged into one convolution, as it is deployed."""
-    from porters.pytorch.sources import need
-
-    timm = need("timm", "vision")
-    return timm.utils.reparameterize_model(timm.create_model("repvgg_a0", pretrained=False))
-
-
 def resnet50_cifar() -> torch.nn.Module:
     """Return ResNet-50 for 32 x 32 images: a 3 x 3 stem of stride 1, no pooling behind it, 100 classes."""
     from porters.pytorch.sources import need
@@ -47,6 +39,73 @@ def ssd300_vgg16() -> torch.nn.Module:
     from porters.pytorch.sources import need
 
     return _Ssd(need("torchvision", "vision").models.detection.ssd300_vgg16(weights=None, weights_backbone=None))
+
+
+class _WhisperEncoder(torch.nn.Module):
+    """Whisper's encoder and what each layer of its decoder makes of the result once."""
+
+    def __init__(self, whisper: Any) -> None:
+        super().__init__()
+        self.encoder = whisper.encoder
+        attentions = [layer.encoder_attn for layer in whisper.decoder.layers]
+        self.keys = torch.nn.ModuleList(attention.k_proj for attention in attentions)
+        self.values = torch.nn.ModuleList(attention.v_proj for attention in attentions)
+
+    def forward(self, mel: torch.Tensor) -> list[torch.Tensor]:
+        states = self.encoder(mel).last_hidden_state
+        return [project(states) for project in (*self.keys, *self.values)]
+
+
+def _whisper_base(frames: int) -> torch.nn.Module:
+    from porters.pytorch.sources import need
+
+    transformers = need("transformers", "text")
+    config = transformers.WhisperConfig(
+        d_model=512,
+        encoder_layers=6,
+        decoder_layers=6,
+        encoder_attention_heads=8,
+        decoder_attention_heads=8,
+        encoder_ffn_dim=2048,
+        decoder_ffn_dim=2048,
+        max_source_positions=frames // 2,
+    )
+    return _WhisperEncoder(transformers.WhisperModel(config))
+
+
+def whisper_base_mel1000() -> torch.nn.Module:
+    """Return the encoder of Whisper base for 10 seconds."""
+    return _whisper_base(1000)
+
+
+def whisper_base_mel2000() -> torch.nn.Module:
+    """Return the encoder of Whisper base for 20 seconds."""
+    return _whisper_base(2000)
+
+
+class _SuperPoint(torch.nn.Module):
+    """SuperPoint up to its maps of scores and descriptors, before points are chosen by their scores."""
+
+    def __init__(self, superpoint: Any) -> None:
+        super().__init__()
+        self.encoder = superpoint.encoder
+        scores, descriptors = superpoint.keypoint_decoder, superpoint.descriptor_decoder
+        self.score = torch.nn.Sequential(scores.conv_score_a, torch.nn.ReLU(), scores.conv_score_b)
+        self.describe = torch.nn.Sequential(
+            descriptors.conv_descriptor_a, torch.nn.ReLU(), descriptors.conv_descriptor_b
+        )
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        states = self.encoder(x).last_hidden_state
+        return self.score(states), torch.nn.functional.normalize(self.describe(states), dim=1)
+
+
+def superpoint() -> torch.nn.Module:
+    """Return SuperPoint for one channel."""
+    from porters.pytorch.sources import need
+
+    transformers = need("transformers", "text")
+    return _SuperPoint(transformers.SuperPointForKeypointDetection(transformers.SuperPointConfig()))
 
 
 class _Yolo(torch.nn.Module):
@@ -162,7 +221,7 @@ def _detector(name: str) -> torch.nn.Module:
     model = tasks.DetectionModel(f"{name}.yaml", verbose=False).eval().float()
     for module in model.modules():
         if hasattr(type(module), "export"):
-            module.export, module.format = True, "onnx"
+            module.export, module.dynamic, module.format = True, True, "onnx"
     return model
 
 

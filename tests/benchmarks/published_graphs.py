@@ -15,7 +15,7 @@ import importlib
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,12 @@ def build(entry: Mapped) -> Any:
 
 
 def original_of(entry: Mapped, *, real: bool = False) -> Any:
-    """Return the original of an entry without its weights.
+    """Return the original of an entry.
 
     Args:
         entry: The entry.
-        real: Whether to build it with weights first, as its constructor makes them, and to drop them then. Otherwise no
-            tensor of more than 16,384 elements is ever real, and tables that a constructor computes may be lost.
+        real: Whether to build it with weights, as its constructor makes them. Otherwise no tensor of more than 16,384
+            elements takes memory, and a table that a constructor computes may be lost.
     """
     import inspect
 
@@ -58,22 +58,14 @@ def original_of(entry: Mapped, *, real: bool = False) -> Any:
     from porters.pytorch.original import TorchOriginal
 
     if real:
-        model = build(entry).eval()
-        stored = set(model.state_dict())
-        buffers = {name: item.detach().clone() for name, item in model.named_buffers() if name not in stored}
-        model = model.to("meta")
+        model, absent = build(entry).eval(), None
     else:
         model, buffers = on_disk.build(lambda: build(entry))
+        absent = on_disk.OnDisk({}, buffers)
     if "use_cache" in inspect.signature(model.forward).parameters:
         bind(model, {"use_cache": False})
-    return TorchOriginal(
-        model,
-        reference=entry.source,
-        name=entry.key,
-        task="",
-        inputs=list(entry.inputs),
-        on_disk=on_disk.OnDisk({}, buffers),
-    )
+    inputs = list(entry.inputs)
+    return TorchOriginal(model, reference=entry.source, name=entry.key, task="", inputs=inputs, on_disk=absent)
 
 
 def translated(entry: Mapped) -> Any:
@@ -93,6 +85,8 @@ def port(entry: Mapped, directory: Path) -> str:
     from porters.folding import fold
 
     translation = translated(entry)
+    if [spec.shape for spec in translation.inputs] != [spec.shape for spec in entry.inputs]:
+        raise UserError("the model fixes its sizes", expected=entry.inputs, got=translation.inputs)
     fold(translation.model)
     _drop_weights(translation.model)
     folder = directory / entry.key
@@ -135,14 +129,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--again", action="store_true", help="port what is there already, too")
     given = parser.parse_args(arguments)
     wanted = [entry for entry in mapped() if fnmatch.fnmatchcase(entry.key, given.only)]
+    if not wanted:
+        parser.error(f"--only {given.only!r} names none of the {len(mapped())} models, such as {mapped()[0].key}")
     todo = [entry for entry in wanted if given.again or not (given.out / entry.key / GRAPH).is_file()]
-    failures = _port_all(todo, given.out, port)
-    write_index(given.out)
+    try:
+        failures = _port_all(todo, given.out)
+    finally:
+        write_index(given.out)
     sys.stderr.write(f"{len(wanted) - len(failures)} of {len(wanted)} graphs are in {given.out}\n")
     return 1 if failures else 0
 
 
-def _port_all(todo: list[Mapped], out: Path, port: Callable[[Mapped, Path], str]) -> Mapping[str, str]:
+def _port_all(todo: list[Mapped], out: Path) -> Mapping[str, str]:
     from zoo.console import progress
 
     out.mkdir(parents=True, exist_ok=True)

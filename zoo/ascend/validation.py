@@ -140,7 +140,8 @@ def samples(chip: str, directory: Path, agreements: Collection[str] = AGREEMENTS
         if key not in graphs:
             graphs[key] = load_graph(directory, key)
         assert row.batch is not None
-        curve = f"{row.model} {row.input} {row.source}"
+        # One measurement may be spread over the files of a folder: ViT's README holds the best batch, another the rest.
+        curve = f"{row.model} {row.source.rpartition('/')[0]}"
         found.append(Sample(key, item.entry.family, curve, spec, row.batch, row.seconds, graphs[key], row))
     return found
 

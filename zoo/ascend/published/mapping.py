@@ -44,7 +44,7 @@ class Mapped:
     Attributes:
         key: Name of the entry, and of the folder of its graph.
         source: The source reference, as ``zooport port`` takes it.
-        config: The configuration of an architecture of transformers; None where the source has none.
+        config: The configuration of an architecture of transformers, or more arguments of another package's builder.
         family: Models of one family stay in one fold of a validation.
         inputs: The signature; ``batch`` is the only symbolic dimension.
         published: What it is in the table.
@@ -62,8 +62,13 @@ class Mapped:
     note: str
 
     def covers(self, row: Row) -> bool:
-        """Say whether ``row`` is a measurement of this model."""
-        return any(item.means(row) for item in self.published)
+        """Say whether ``row`` is a measurement of this model, at a batch that its graph can have."""
+        return (self.batched or row.batch == 1) and any(item.means(row) for item in self.published)
+
+    @property
+    def batched(self) -> bool:
+        """Whether the batch is symbolic; the graph of a model whose batch is not is that of one sample."""
+        return any("batch" in spec.shape for spec in self.inputs)
 
 
 @functools.cache
