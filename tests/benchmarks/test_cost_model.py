@@ -1,7 +1,7 @@
 """How far predictors of execution times are from what was published, on models that they were not fitted on.
 
 Needs the graphs of the published models; `python -m tests.benchmarks.published_graphs` makes them. Prints one table for
-each chip and writes build/bench/cost_model.json. The cost model is looked up as `zoo.ascend.cost.fit`.
+each chip and writes build/bench/cost_model.json. The cost model is looked up as `zoo.ascend.calibration.fit`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from zoo.ascend.validation import NEAR, Fit, Prediction, Scores, cross_validate,
 
 GRAPHS = Path(os.environ.get("ZOOPORT_PUBLISHED_GRAPHS", "build/published"))
 OUT = Path("build/bench/cost_model.json")
-COST_MODEL = "zoo.ascend.cost"
+COST_MODEL = "zoo.ascend.calibration"
 # Chips with two families of mapped models or more; the others cannot be validated by model.
 CHIPS = ("ascend310p3", "ascend310", "ascend310b1")
 # What the cost model has to reach on the 310P3, of models left out of its fit.
