@@ -20,7 +20,7 @@ from zoo.ascend import cost
 from zoo.ascend.calibration import fit
 from zoo.ascend.cost import Constants
 from zoo.ascend.hardware import chip_names, load_chip
-from zoo.ascend.validation import Sample, cross_validate, samples, score
+from zoo.ascend.validation import Sample, cross_validate, models_apart, samples, score
 
 COMMAND = "python -m tests.benchmarks.calibrate_cost_model build/published"
 # The chip with most measurements comes first: its constants are what is expected of the others.
@@ -38,10 +38,15 @@ def fitted(chip: str, graphs: Path, start: Constants | None) -> tuple[Constants,
     """Return constants, validation and how they were found."""
     found = plain(samples(chip, graphs))
     constants = fit(found, start).constants
-    scores = score(cross_validate(lambda given: fit(given, start), found))
     models = len({sample.key for sample in found})
     how = f"{len(found)} published rows of {models} models, {datetime.date.today()}, `{COMMAND}`"
-    validation = {
+    return constants, {**errors(chip, models_apart(found), start), "families_apart": errors(chip, found, start)}, how
+
+
+def errors(chip: str, found: Sequence[Sample], start: Constants | None) -> dict[str, Any]:
+    """Return the errors on the samples of each fold by a fit on the others."""
+    scores = score(cross_validate(lambda given: fit(given, start), found))
+    return {
         "chip": chip,
         "models": scores.models,
         "rows": scores.rows,
@@ -50,7 +55,6 @@ def fitted(chip: str, graphs: Path, start: Constants | None) -> tuple[Constants,
         "spearman": round(scores.spearman, 4),
         "peak_within_one_step": round(scores.peaks, 4),
     }
-    return constants, validation, how
 
 
 def nearest(chip: str) -> str:

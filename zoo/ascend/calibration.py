@@ -14,7 +14,7 @@ from zoo.ascend.cost import Constants, costs
 from zoo.ascend.hardware import Chip
 from zoo.ascend.passes.specialise import symbols
 from zoo.ascend.program import build
-from zoo.ascend.workload import Workload
+from zoo.ascend.workload import Workload, joined
 
 # What is expected before any measurement, and by which factor (natural logarithm) it may well be wrong. Factors on
 # data-sheet rates start at 1 and at the share of the peak that is usually reached; bytes per cycle at CANN's tiling
@@ -29,10 +29,11 @@ _PRIOR: Final[Mapping[str, tuple[float, float]]] = {
     "load": (1.0, 0.4),
     "depthwise": (1.5, 0.6),
     "vector": (1.0, 0.6),
-    "epilogue": (1.0, 0.7),
+    "drain_bytes_per_cycle": (128.0, 0.7),
     "windowed": (1.0, 0.7),
     "reducing": (1.0, 0.7),
     "dram": (1.25, 0.15),
+    "spill": (1.0, 0.5),
     "l2_bytes_per_cycle": (70.0, 0.5),
     "ub_bytes_per_cycle": (45.0, 0.5),
     "l2_share": (0.75, 0.5),
@@ -111,10 +112,11 @@ def fit(samples: Sequence[Measured], start: Constants | None = None) -> Fitted:
     where it was expected.
 
     Args:
-        samples: Measurements; all on chips of one kind.
+        samples: Measurements, all of one chip.
         start: What is expected; the default is what the chip's documents say.
     """
     works = [workload_of(sample.model, sample.chip, sample.batch) for sample in samples]
+    together, owner = joined(works), np.repeat(np.arange(len(works)), [len(work) for work in works])
     counts = {sample.key: sum(other.key == sample.key for other in samples) for sample in samples}
     weights = np.array([2 / np.sqrt(counts[sample.key]) / _NOISE for sample in samples])
     wanted = np.log([sample.seconds for sample in samples])
@@ -122,7 +124,8 @@ def fit(samples: Sequence[Measured], start: Constants | None = None) -> Fitted:
 
     def residuals(shifts: np.ndarray) -> np.ndarray:
         constants = _shifted(shifts, start)
-        found = [total(work, sample.chip, constants) for work, sample in zip(works, samples, strict=True)]
+        kernels = costs(together, samples[0].chip, constants).seconds
+        found = constants.execution_s + np.bincount(owner, weights=kernels, minlength=len(works))
         return np.concatenate([(np.log(found) - wanted) * weights, shifts / spread])
 
     solution = least_squares(residuals, np.zeros(len(_PRIOR)), loss="soft_l1", max_nfev=25)

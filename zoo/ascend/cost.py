@@ -34,10 +34,11 @@ class Constants:
         load: Factor on the cycles in which the cube's operand buffers are filled.
         depthwise: Further factor on convolutions in many groups.
         vector: Factor on the vector unit's cycles.
-        epilogue: Further factor on vector work behind a matrix product.
+        drain_bytes_per_cycle: Bytes of results that leave a core's accumulators per cycle.
         windowed: Further factor on pools.
         reducing: Further factor on softmax, norms and reductions.
         dram: Factor on the time in which memory moves the bytes at its data-sheet bandwidth.
+        spill: Further factor on activations that do not stay in the L2: reads and writes take turns on the bus.
         l2_bytes_per_cycle: Bytes that a core and the L2 exchange per cycle, for kernels of the cube.
         ub_bytes_per_cycle: The same for kernels of the vector unit.
         l2_share: Share of the L2 in which tensors of one execution survive.
@@ -55,10 +56,11 @@ class Constants:
     load: float
     depthwise: float
     vector: float
-    epilogue: float
+    drain_bytes_per_cycle: float
     windowed: float
     reducing: float
     dram: float
+    spill: float
     l2_bytes_per_cycle: float
     ub_bytes_per_cycle: float
     l2_share: float
@@ -131,7 +133,8 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     dram_bytes = np.bincount(work.reader, weights=miss * twice, minlength=len(work)) + work.weight_bytes * (
         1 - resident
     )
-    dram = dram_bytes * constants.dram / chip.dram_bytes_per_s
+    turns = np.bincount(work.reader, weights=miss * twice, minlength=len(work)) * (constants.spill - 1)
+    dram = (dram_bytes + turns) * constants.dram / chip.dram_bytes_per_s
     rate = np.where(work.on_cube, constants.l2_bytes_per_cycle, constants.ub_bytes_per_cycle) * cores * chip.clock_hz
     # An operand that several cores read comes once to each; half of the copies coincide and are served together.
     exchanged = (
@@ -145,7 +148,8 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     vector = (
         vector * np.where(work.windowed, constants.windowed, 1.0) * np.where(work.reducing, constants.reducing, 1.0)
     )
-    vector = vector * np.where(work.on_cube, constants.epilogue, 1.0)
+    drained = constants.drain_bytes_per_cycle * cores * chip.clock_hz
+    vector = vector + np.where(work.on_cube, work.write_bytes / drained, 0.0)
     vector = vector + work.scalar_elements * constants.scalar_s
     parts = np.stack([cube, vector, dram, l2])
     longest = parts.max(axis=0)

@@ -41,7 +41,7 @@ class Workload:
         reader: Of each read of an activation, the kernel, int64.
         bytes: Its bytes.
         distance: Bytes touched since the tensor was touched last; infinite for an input of the graph.
-        total_bytes: Bytes that one execution touches.
+        total_bytes: Bytes that the execution it belongs to touches in all.
     """
 
     cube_cycles: np.ndarray
@@ -64,7 +64,7 @@ class Workload:
     reader: np.ndarray
     bytes: np.ndarray
     distance: np.ndarray
-    total_bytes: float
+    total_bytes: np.ndarray
 
     def __len__(self) -> int:
         return len(self.cube_cycles)
@@ -99,8 +99,19 @@ def workload(kernels: Sequence[Kernel], chip: Chip, element_bytes: int = 2) -> W
         reader=reader,
         bytes=size,
         distance=distance,
-        total_bytes=total,
+        total_bytes=np.full(len(kernels), total),
     )
+
+
+def joined(works: Sequence[Workload]) -> Workload:
+    """Return the kernels of several executions as one workload, so that all their times are computed at once."""
+    starts = np.cumsum([0, *(len(work) for work in works)])
+    fields = {
+        field.name: np.concatenate([getattr(work, field.name) for work in works])
+        for field in dataclasses.fields(Workload)
+    }
+    readers = [work.reader + start for work, start in zip(works, starts, strict=False)]
+    return Workload(**{**fields, "reader": np.concatenate(readers)})
 
 
 def tilings(kernel: Kernel, chip: Chip, element_bytes: int = 2) -> list[Tiling]:

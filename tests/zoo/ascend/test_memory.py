@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -53,6 +55,6 @@ def test_a_chain_needs_two_tensors_at_a_time():
     names = [tensor(f"t{index}", size) for index, size in enumerate(sizes)]
     kernels = [
         Kernel(index, f"k{index}", "Relu", ("Relu",), "vector", "", (one,), (other,))
-        for index, (one, other) in enumerate(zip(names, names[1:], strict=False))
+        for index, (one, other) in enumerate(itertools.pairwise(names))
     ]
     assert plan(kernels).arena_bytes == max(np.add(sizes[:-1], sizes[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -136,7 +137,7 @@ def test_the_timeline_is_a_trace_that_covers_every_kernel(program):
     assert [event["name"] for event in kernels] == [kernel.name for kernel in program.kernels]
     ends = kernels[-1]["ts"] + kernels[-1]["dur"]
     assert ends == pytest.approx(program.seconds * 1e6, rel=1e-3)
-    assert all(one["ts"] + one["dur"] <= other["ts"] + 1e-3 for one, other in zip(kernels, kernels[1:], strict=False))
+    assert all(one["ts"] + one["dur"] <= other["ts"] + 1e-3 for one, other in itertools.pairwise(kernels))
 
 
 def test_more_samples_take_longer_but_less_than_in_proportion():
