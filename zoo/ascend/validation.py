@@ -149,7 +149,7 @@ def samples(chip: str, directory: Path, agreements: Collection[str] = AGREEMENTS
 def models_apart(given: Sequence[Sample]) -> list[Sample]:
     """Return the samples so that folds part them by published model and no longer by family.
 
-    A model left out may then have relatives among those fitted on (ViT-B/16 beside ViT-B/32), as a new model mostly has.
+    A model left out may then have relatives among those fitted on (ViT-B/16 beside ViT-B/32), as a new one mostly has.
     """
     return [dataclasses.replace(sample, family=sample.row.model if sample.row else sample.key) for sample in given]
 
