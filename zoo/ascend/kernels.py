@@ -12,7 +12,7 @@ from zoo.ascend import operators
 from zoo.ascend.formats import FORMAT, Format, storage_elements
 from zoo.ascend.operators import is_view, operator_of
 from zoo.ascend.passes.fuse import KERNEL
-from zoo.ascend.products import BLOCK, Product, products_of
+from zoo.ascend.products import BLOCK, Product, padded, products_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,12 +113,21 @@ def _kernel(index: int, nodes: Sequence[ir.Node], element_bytes: int) -> Kernel:
         source=" ".join(filter(None, (props.get("zooport.module", ""), props.get("zooport.line", "")))),
         reads=tuple(_tensors(read, element_bytes)),
         writes=tuple(_tensors(written, element_bytes)),
-        products=tuple(product for node in nodes for product in products_of(node)),
+        products=tuple(product for node in nodes for product in _products(node)),
         passes=sum(_passes(node) for node in nodes),
         run_bytes=_run_bytes(root, element_bytes),
         elements=max((_elements(value) for node in nodes for value in node.outputs), default=0),
         steps=_steps(root),
     )
+
+
+def _products(node: ir.Node) -> list[Product]:
+    """Return the products of ``node``; channels that are kept in fours fill a block together with the window."""
+    found = products_of(node)
+    given = node.inputs[0] if node.inputs else None
+    if given is None or given.metadata_props.get(FORMAT) != Format.NC1HWC0_C04:
+        return found
+    return [dataclasses.replace(product, k=padded(4 * product.taps)) for product in found]
 
 
 def _steps(node: ir.Node) -> int:

@@ -14,6 +14,7 @@ from zoo.ascend.cost import Calibration, Costs, calibration, costs
 from zoo.ascend.hardware import Chip
 from zoo.ascend.kernels import Kernel, kernels_of
 from zoo.ascend.passes.assign_formats import AssignFormatsPass
+from zoo.ascend.passes.clean_up import CleanUpPass
 from zoo.ascend.passes.fold_constants import FoldConstantsPass
 from zoo.ascend.passes.fuse import FusePass
 from zoo.ascend.passes.infer_types import InferTypesPass
@@ -79,15 +80,23 @@ def before(sizes: Mapping[str, int]) -> list[InPlacePass]:
         FoldConstantsPass(),
         InferTypesPass(),
         FoldConstantsPass(),
+        CleanUpPass(),
     ]
 
 
-def after(chip: Chip) -> list[InPlacePass]:
+def after(chip: Chip, *, small_channel: bool = False) -> list[InPlacePass]:
     """Return the passes that turn a graph with the chip's numerics into kernels."""
-    return [SplitAttentionPass(chip), FusePass(), AssignFormatsPass(chip)]
+    return [SplitAttentionPass(chip), FusePass(), AssignFormatsPass(chip, small_channel=small_channel)]
 
 
-def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], precision: str = "cube_fp16") -> Program:
+def build(
+    model: ir.Model,
+    chip: Chip,
+    sizes: Mapping[str, int],
+    precision: str = "cube_fp16",
+    *,
+    small_channel: bool = False,
+) -> Program:
     """Compile ``model`` for ``chip`` and one size of its inputs.
 
     Args:
@@ -95,6 +104,8 @@ def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], precision: str 
         chip: The target, from ``load_chip``.
         sizes: The size of every symbolic dimension of the inputs.
         precision: As ``compile_model`` takes it.
+        small_channel: Whether a first convolution of up to 4 channels takes them unpadded (ATC's AIPP option
+            ``enable_small_channel``).
 
     Raises:
         UserError: If a dimension has no size, or the model cannot be compiled.
@@ -112,7 +123,7 @@ def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], precision: str 
         step(static)
         verify(static, after=type(step).__name__)
     compiled = compile_model(static, chip, precision)
-    for step in after(chip):
+    for step in after(chip, small_channel=small_channel):
         step(compiled)
         verify(compiled, after=type(step).__name__)
     return Program(compiled, chip, dict(sizes), precision, kernels_of(compiled))

@@ -202,3 +202,14 @@ def test_a_depthwise_convolution_leaves_most_of_the_cube_idle():
     (product,) = products_of(node)
     assert product.macs == 64 * 64 * 9
     assert product.count * product.m * product.k * product.n == 16 * product.macs
+
+
+def test_few_channels_kept_in_fours_spare_three_quarters_of_the_first_convolution(read):
+    model = read("g (float[1, 3, 32, 32] x, float[16, 3, 7, 7] w) => (float[1, 16, 26, 26] y) { y = Conv(x, w) }")
+    model.graph.inputs[1].const_value = ir.tensor(np.zeros((16, 3, 7, 7), np.float32), name="w")
+    model.graph.register_initializer(model.graph.inputs.pop(1))
+    padded, small = (build(model, CHIP, {}, small_channel=option) for option in (False, True))
+    (before,), (after,) = ([kernel for kernel in found.kernels if kernel.products] for found in (padded, small))
+    assert after.products[0].k < before.products[0].k / 3.5
+    assert [str(tensor.format) for tensor in after.reads if not tensor.constant] == ["NC1HWC0_C04"]
+    assert small.seconds < padded.seconds

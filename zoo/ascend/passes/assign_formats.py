@@ -31,8 +31,9 @@ class AssignFormatsPass(InPlacePass):
     and outputs are plain. A tensor is converted once for each layout, however many kernels read it.
     """
 
-    def __init__(self, chip: Chip) -> None:
+    def __init__(self, chip: Chip, *, small_channel: bool = False) -> None:
         super().__init__()
+        self._small_channel = small_channel
         self._matrices = Format.ND if chip.arch in _PACKS_ROWS else Format.FRACTAL_NZ
         self._saturates = chip.saturates
         self._converted: dict[tuple[ir.Value, Format], ir.Value] = {}
@@ -63,8 +64,9 @@ class AssignFormatsPass(InPlacePass):
             number = node.metadata_props.get(KERNEL, "")
             layout = self._assigned.setdefault(number, self._wanted(node, operator, data)) if number else Format.ND
         for value in data:
-            if _of(value) is not layout and _convertible(value, layout):
-                converted = self._convert(value, layout, node)
+            wanted = Format.NC1HWC0_C04 if self._is_small(operator, value, layout) else layout
+            if _of(value) is not wanted and _convertible(value, wanted):
+                converted = self._convert(value, wanted, node)
                 for index, item in enumerate(node.inputs):
                     if item is value:
                         node.replace_input_with(index, converted)
@@ -72,6 +74,11 @@ class AssignFormatsPass(InPlacePass):
         for value in node.outputs:
             if _convertible(value, result):
                 value.metadata_props[FORMAT] = result
+
+    def _is_small(self, operator: str, value: ir.Value, layout: Format) -> bool:
+        """Say whether a convolution reads so few channels, straight from outside, that they are kept unpadded."""
+        first = operator == "Conv" and layout is Format.NC1HWC0 and value.is_graph_input()
+        return self._small_channel and first and _channels(value) <= 4
 
     def _wanted(self, node: ir.Node, operator: str, data: list[ir.Value]) -> Format:
         """Return the layout in which the kernel that begins with ``node`` works."""
