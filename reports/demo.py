@@ -49,7 +49,7 @@ def _run(args: argparse.Namespace) -> int:
 
     started = time.perf_counter()
     rows: list[dict[str, Any]] = []
-    stages = sum(5 if model.data else 4 for model in MODELS) + 1
+    stages = sum(6 if model.data else 5 for model in MODELS) + 1
     with progress() as bar:
         task = bar.add_task("demo", total=stages)
 
@@ -99,7 +99,21 @@ def _one(model: DemoModel, out: Path, stage: Callable[[str], None]) -> dict[str,
         {"side": item.side, "route": item.route, "p50_ms": item.p50_ms, "p99_ms": item.p99_ms, "error": item.error}
         for item in timed.rows
     ]
+    stage(f"{model.name}: compile for {CHIP}")
+    row["modelled"] = _modelled(artifact)
     return row
+
+
+def _modelled(artifact: Artifact) -> dict[str, Any]:
+    """Return what the cost model says of the chip: nothing in it was measured."""
+    from zoo.ascend.compilation import compile_artifact
+
+    found = compile_artifact(artifact, CHIP)
+    artifact.add_result(f"ascend-{CHIP.removeprefix('ascend')}", found)
+    batches = [
+        {"batch": row.batch, "latency_ms": row.latency_ms, "throughput": row.throughput} for row in found.batches
+    ]
+    return {"target": CHIP, "batches": batches, "validation": found.validation}
 
 
 def _accuracy(artifact: Artifact, data: dict[str, str]) -> dict[str, Any]:
@@ -137,6 +151,29 @@ def _show(rows: list[dict[str, Any]]) -> None:
             f"{theirs['p50_ms']:.1f}", f"{ours['p50_ms']:.1f}",
         )  # fmt: skip
     show_table(table)
+    _show_modelled(rows)
+
+
+def _show_modelled(rows: list[dict[str, Any]]) -> None:
+    """Print the chip's modelled speed in a table of its own: it was not measured."""
+    from rich.table import Table
+
+    from zoo.console import emit, show_table
+
+    table = Table(title=f"{CHIP}: modelled, not measured")
+    table.add_column("model")
+    for heading in ("ms at batch 1", "best batch", "per second"):
+        table.add_column(heading, justify="right")
+    for row in rows:
+        batches = row["modelled"]["batches"]
+        best = max(batches, key=lambda item: item["throughput"])
+        table.add_row(row["name"], f"{batches[0]['latency_ms']:.2f}", str(best["batch"]), f"{best['throughput']:.0f}")
+    show_table(table)
+    known = rows[0]["modelled"]["validation"]
+    if known:
+        emit(
+            f"the cost model is off by {known['median_ape']:.0%} (median) on {known['models']} published models left out"
+        )
 
 
 DEMO = Verb("demo", "port, check, evaluate, time and report three models", _configure, _run)
