@@ -171,9 +171,8 @@ def _show_modelled(rows: list[dict[str, Any]]) -> None:
     show_table(table)
     known = rows[0]["modelled"]["validation"]
     if known:
-        emit(
-            f"the cost model is off by {known['median_ape']:.0%} (median) on {known['models']} published models left out"
-        )
+        error = f"{known['median_ape']:.0%} (median) on {known['models']} published models left out"
+        emit(f"the cost model is off by {error}")
 
 
 DEMO = Verb("demo", "port, check, evaluate, time and report three models", _configure, _run)
