@@ -29,7 +29,11 @@ _ADVICE: Final[tuple[tuple[Callable[[Kernel], bool], str], ...]] = (
         "fetches or places elements one by one; Slice, Gather along one axis or a product would do it in rows",
     ),
     (
-        lambda kernel: 0 < kernel.run_bytes < _SHORT_RUN and kernel.operator not in ("TransData", *ONE_BY_ONE),
+        lambda kernel: (
+            0 < kernel.run_bytes < _SHORT_RUN
+            and kernel.unit == "vector"
+            and kernel.operator not in ("TransData", *ONE_BY_ONE)
+        ),
         "moves runs of a few bytes; an order of axes in which they stay together spares it",
     ),
     (
@@ -51,8 +55,9 @@ def advice(programs: Sequence[Program]) -> list[str]:
     """
     last = programs[-1]
     found = [(_share(last, test), text) for test, text in _ADVICE]
-    launch = float(last.costs.launch.sum()) / last.seconds
-    found.append((launch, f"launches {len(last.kernels)} kernels; fewer, larger ones or a larger batch spread it"))
+    on_core = [kernel.index for kernel in last.kernels if kernel.unit in ("cube", "vector")]
+    launch = float(last.costs.launch[on_core].sum()) / last.seconds
+    found.append((launch, f"launches {len(on_core)} kernels; fewer, larger ones or a larger batch spread it"))
     worth = sorted((item for item in found if item[0] >= _WORTH), reverse=True)
     lines = [f"{share:.0%} of the modelled time {text}" for share, text in worth]
     best = max(programs, key=lambda program: program.samples / program.seconds)
