@@ -148,7 +148,7 @@ def _is_open(value: ir.Value, dynamic: Sequence[str]) -> bool:
         if isinstance(dim, int):
             continue
         try:
-            if dim.evaluate(dict.fromkeys(dynamic, 2)) is None:
+            if not isinstance(dim.evaluate(dict.fromkeys(dynamic, 2)), int):
                 return True
         except (ValueError, KeyError):
             return True
