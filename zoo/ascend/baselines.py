@@ -11,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 
 from zoo.ascend.hardware import Chip
+from zoo.ascend.published import Row
 from zoo.ascend.validation import Sample
 from zoo.work import multiply_adds_of, static_shape
 
@@ -71,7 +72,7 @@ class ShareOfPeak:
 
     share: float = 0.5
 
-    def seconds(self, model: ir.Model, chip: Chip, batch: int) -> float:
+    def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Row | None = None) -> float:
         """Return the time of one execution in seconds."""
         return float(work_of(model, batch).flops.sum()) / (self.share * peak_flops(chip))
 
@@ -93,7 +94,7 @@ class Roofline:
     compute: float
     bandwidth: float
 
-    def seconds(self, model: ir.Model, chip: Chip, batch: int) -> float:
+    def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Row | None = None) -> float:
         """Return the time of one execution in seconds."""
         work = work_of(model, batch)
         by_cube = work.flops / (self.compute * peak_flops(chip))

@@ -45,6 +45,20 @@ _PRIOR: Final[Mapping[str, tuple[float, float]]] = {
 _NOISE: Final = 0.15
 
 
+class Options(Protocol):
+    """How a measured model was compiled, beside its precision: ``zoo.ascend.published.Row`` says so."""
+
+    @property
+    def aipp(self) -> bool:
+        """Whether pictures came in through AIPP."""
+        ...
+
+    @property
+    def small_channel(self) -> bool:
+        """Whether AIPP kept few channels unpadded."""
+        ...
+
+
 class Measured(Protocol):
     """One measurement: ``zoo.ascend.validation.Sample`` is one."""
 
@@ -73,6 +87,11 @@ class Measured(Protocol):
         """The graph."""
         ...
 
+    @property
+    def row(self) -> Options | None:
+        """How it was compiled; None for the default."""
+        ...
+
 
 @dataclasses.dataclass
 class Fitted:
@@ -80,21 +99,22 @@ class Fitted:
 
     constants: Constants
 
-    def seconds(self, model: ir.Model, chip: Chip, batch: int) -> float:
+    def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Options | None = None) -> float:
         """Return the modelled time of one execution of ``batch`` samples, in seconds."""
-        return total(workload_of(model, chip, batch), chip, self.constants)
+        return total(workload_of(model, chip, batch, options), chip, self.constants)
 
 
 # Workloads by graph, chip and batch: a validation asks for each many times. The graph is kept, so that its identity is
 # not given to another.
-_WORKLOADS: dict[tuple[int, str, int], tuple[ir.Model, Workload]] = {}
+_WORKLOADS: dict[tuple[int, str, int, bool, bool], tuple[ir.Model, Workload]] = {}
 
 
-def workload_of(model: ir.Model, chip: Chip, batch: int) -> Workload:
+def workload_of(model: ir.Model, chip: Chip, batch: int, options: Options | None = None) -> Workload:
     """Return the work of ``model`` on ``chip``, all its symbolic dimensions being ``batch``."""
-    key = (id(model), chip.name, batch)
+    aipp, small = (options.aipp, options.small_channel) if options else (False, False)
+    key = (id(model), chip.name, batch, aipp, small)
     if key not in _WORKLOADS:
-        program = build(model, chip, dict.fromkeys(symbols(model), batch))
+        program = build(model, chip, dict.fromkeys(symbols(model), batch), aipp=aipp, small_channel=small)
         _WORKLOADS[key] = (model, program.workload)
     return _WORKLOADS[key][1]
 
@@ -115,7 +135,7 @@ def fit(samples: Sequence[Measured], start: Constants | None = None) -> Fitted:
         samples: Measurements, all of one chip.
         start: What is expected; the default is what the chip's documents say.
     """
-    works = [workload_of(sample.model, sample.chip, sample.batch) for sample in samples]
+    works = [workload_of(sample.model, sample.chip, sample.batch, sample.row) for sample in samples]
     together, owner = joined(works), np.repeat(np.arange(len(works)), [len(work) for work in works])
     counts = {sample.key: sum(other.key == sample.key for other in samples) for sample in samples}
     weights = np.array([2 / np.sqrt(counts[sample.key]) / _NOISE for sample in samples])

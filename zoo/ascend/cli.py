@@ -25,8 +25,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         "--size", action="append", default=[], metavar="NAME=N", help="size of another symbolic dimension; repeatable"
     )
     parser.add_argument("--precision", default="cube_fp16", metavar="MODE", help="precision mode (default: cube_fp16)")
+    parser.add_argument("--aipp", action="store_true", help="pictures come in through AIPP (--insert_op_conf)")
     parser.add_argument(
-        "--small-channel", action="store_true", help="keep up to 4 input channels unpadded (AIPP, enable_small_channel)"
+        "--small-channel", action="store_true", help="AIPP that keeps up to 4 channels unpadded (enable_small_channel)"
     )
     parser.add_argument("-o", "--out", type=Path, metavar="DIR", help="where programs (ONNX) and timelines go")
     parser.add_argument("--unsealed", action="store_true", help="use the artifact although its seal is broken")
@@ -47,6 +48,7 @@ def _run(args: argparse.Namespace) -> int:
             batches=_numbers(args.batch),
             sizes=_sizes(args.size),
             precision=args.precision,
+            aipp=args.aipp,
             small_channel=args.small_channel,
             out=args.out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),

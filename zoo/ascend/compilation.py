@@ -119,6 +119,7 @@ def compile_artifact(
     batches: Sequence[int] = (),
     sizes: Mapping[str, int] | None = None,
     precision: str = "cube_fp16",
+    aipp: bool = False,
     small_channel: bool = False,
     out: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
@@ -131,6 +132,7 @@ def compile_artifact(
         batches: Sizes of the dimension ``batch``; by default 1, 4, 8, 16, 32, 64, or the graph's own where it is fixed.
         sizes: Sizes of the other symbolic dimensions; by default those of the card.
         precision: The precision mode.
+        aipp: Whether pictures are brought into a first convolution's layout on their way in.
         small_channel: Whether a first convolution takes its few channels unpadded.
         out: Where programs (ONNX) and timelines go, if anywhere.
         progress: Called with batches done and batches in all.
@@ -146,7 +148,7 @@ def compile_artifact(
     for done, batch in enumerate(wanted):
         progress(done, len(wanted))
         wanted_sizes = {**given, **({BATCH: batch} if BATCH in symbols(model) else {})}
-        programs.append(build(model, chip, wanted_sizes, precision, small_channel=small_channel))
+        programs.append(build(model, chip, wanted_sizes, precision, aipp=aipp, small_channel=small_channel))
     progress(len(wanted), len(wanted))
     files = [file for program in programs for file in _write(program, out)] if out else []
     support = compatibility(model, chip, wanted)

@@ -84,9 +84,9 @@ def before(sizes: Mapping[str, int]) -> list[InPlacePass]:
     ]
 
 
-def after(chip: Chip, *, small_channel: bool = False) -> list[InPlacePass]:
+def after(chip: Chip, *, aipp: bool = False, small_channel: bool = False) -> list[InPlacePass]:
     """Return the passes that turn a graph with the chip's numerics into kernels."""
-    return [SplitAttentionPass(chip), FusePass(), AssignFormatsPass(chip, small_channel=small_channel)]
+    return [SplitAttentionPass(chip), FusePass(), AssignFormatsPass(chip, aipp=aipp, small_channel=small_channel)]
 
 
 def build(
@@ -95,6 +95,7 @@ def build(
     sizes: Mapping[str, int],
     precision: str = "cube_fp16",
     *,
+    aipp: bool = False,
     small_channel: bool = False,
 ) -> Program:
     """Compile ``model`` for ``chip`` and one size of its inputs.
@@ -104,8 +105,9 @@ def build(
         chip: The target, from ``load_chip``.
         sizes: The size of every symbolic dimension of the inputs.
         precision: As ``compile_model`` takes it.
-        small_channel: Whether a first convolution of up to 4 channels takes them unpadded (ATC's AIPP option
-            ``enable_small_channel``).
+        aipp: Whether pictures are brought into a first convolution's layout on their way in (ATC's
+            ``--insert_op_conf``), so that no TransData is needed.
+        small_channel: Whether that convolution then takes its up to 4 channels unpadded (``enable_small_channel``).
 
     Raises:
         UserError: If a dimension has no size, or the model cannot be compiled.
@@ -123,7 +125,7 @@ def build(
         step(static)
         verify(static, after=type(step).__name__)
     compiled = compile_model(static, chip, precision)
-    for step in after(chip, small_channel=small_channel):
+    for step in after(chip, aipp=aipp, small_channel=small_channel):
         step(compiled)
         verify(compiled, after=type(step).__name__)
     return Program(compiled, chip, dict(sizes), precision, kernels_of(compiled))

@@ -57,7 +57,7 @@ class Sample:
 class Predictor(Protocol):
     """Predicts how long a graph takes on a chip."""
 
-    def seconds(self, model: ir.Model, chip: Chip, batch: int) -> float:
+    def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Row | None = None) -> float:
         """Return the time of one execution of the whole batch, in seconds."""
         ...
 
@@ -195,7 +195,7 @@ def cross_validate(fit: Fit, given: Sequence[Sample], count: int = FOLDS, seed: 
 def predict(predictor: Predictor, sample: Sample) -> Prediction:
     """Return what a predictor says of a sample; a failure is a prediction too."""
     try:
-        return Prediction(sample, predictor.seconds(sample.model, sample.chip, sample.batch))
+        return Prediction(sample, predictor.seconds(sample.model, sample.chip, sample.batch, sample.row))
     except Exception as error:  # a model that a compiler cannot take must not hide what it does with the others
         return Prediction(sample, math.inf, f"{type(error).__name__}: {error}")
 

@@ -49,7 +49,7 @@ class Oracle:
     answers: dict[tuple[int, int], float]
     factor: float = 1.0
 
-    def seconds(self, model: ir.Model, chip: object, batch: int) -> float:
+    def seconds(self, model: ir.Model, chip: object, batch: int, options: object = None) -> float:
         return self.answers[id(model), batch] * self.factor
 
 
@@ -114,7 +114,7 @@ def test_what_is_predicted_was_not_in_the_fit(measured):
         def __init__(self, given):
             self.families = {item.family for item in given}
 
-        def seconds(self, model, chip, batch):
+        def seconds(self, model, chip, batch, options=None):
             family = next(item.family for item in measured if item.model is model)
             seen.append(family in self.families)
             return 1.0
@@ -126,7 +126,7 @@ def test_what_is_predicted_was_not_in_the_fit(measured):
 
 def test_a_predictor_that_fails_is_a_prediction_of_nothing(measured):
     class Refusing:
-        def seconds(self, model, chip, batch):
+        def seconds(self, model, chip, batch, options=None):
             if model is measured[0].model:
                 raise NotImplementedError("Einsum")
             return next(item.seconds for item in measured if item.model is model and item.batch == batch)

@@ -31,8 +31,9 @@ class AssignFormatsPass(InPlacePass):
     and outputs are plain. A tensor is converted once for each layout, however many kernels read it.
     """
 
-    def __init__(self, chip: Chip, *, small_channel: bool = False) -> None:
+    def __init__(self, chip: Chip, *, aipp: bool = False, small_channel: bool = False) -> None:
         super().__init__()
+        self._aipp = aipp or small_channel
         self._small_channel = small_channel
         self._matrices = Format.ND if chip.arch in _PACKS_ROWS else Format.FRACTAL_NZ
         self._saturates = chip.saturates
@@ -65,6 +66,8 @@ class AssignFormatsPass(InPlacePass):
             layout = self._assigned.setdefault(number, self._wanted(node, operator, data)) if number else Format.ND
         for value in data:
             wanted = Format.NC1HWC0_C04 if self._is_small(operator, value, layout) else layout
+            if self._aipp and _is_picture(operator, value, layout):
+                value.metadata_props[FORMAT] = wanted
             if _of(value) is not wanted and _convertible(value, wanted):
                 converted = self._convert(value, wanted, node)
                 for index, item in enumerate(node.inputs):
@@ -77,8 +80,7 @@ class AssignFormatsPass(InPlacePass):
 
     def _is_small(self, operator: str, value: ir.Value, layout: Format) -> bool:
         """Say whether a convolution reads so few channels, straight from outside, that they are kept unpadded."""
-        first = operator == "Conv" and layout is Format.NC1HWC0 and value.is_graph_input()
-        return self._small_channel and first and _channels(value) <= 4
+        return self._small_channel and _is_picture(operator, value, layout)
 
     def _wanted(self, node: ir.Node, operator: str, data: list[ir.Value]) -> Format:
         """Return the layout in which the kernel that begins with ``node`` works."""
@@ -135,6 +137,13 @@ class AssignFormatsPass(InPlacePass):
         if producer is not None and "zooport.module" in producer.metadata_props:
             node.metadata_props["zooport.module"] = producer.metadata_props["zooport.module"]
         return node
+
+
+def _is_picture(operator: str, value: ir.Value, layout: Format) -> bool:
+    """Say whether ``value`` is a picture that AIPP can bring into a convolution's layout on its way in."""
+    read_once = len({use.node for use in value.uses()}) == 1
+    first = operator == "Conv" and layout is Format.NC1HWC0 and value.is_graph_input()
+    return first and read_once and _channels(value) <= 4
 
 
 def _result_layout(node: ir.Node, operator: str, layout: Format) -> Format:
