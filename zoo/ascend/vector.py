@@ -34,6 +34,8 @@ _AXES_ARE_INPUTS = 18
 # The first Da Vinci chips (310) have no float32 exponential (CANN's softmax_v2 kernel).
 _FLOAT16_EXPONENTIAL = "dav-m100"
 
+# Operands are float16 values, which on a chip that saturates are finite: differences and exponentials of theirs are no
+# NaN, and what lies within [0, 65505] cannot overflow. There the cheaper roundings give the same bits.
 _VREC = """(X) => (Y) {
     inverse = Reciprocal(X)
     Y = ai.ascend.RoundFp16(inverse)
@@ -54,14 +56,14 @@ _SOFTMAX = """<axis> (X) => (Y) {{
     axes = Unsqueeze(axis, first)
     top = ReduceMax(X, axes)
     difference = Sub(X, top)
-    shifted = ai.ascend.RoundFp16(difference)
+    shifted = ai.ascend.RoundFiniteFp16(difference)
     {exponential}
     total = ReduceSum(powers, axes)
     {quotient}
-    Y = ai.ascend.RoundFp16(quotient)
+    Y = ai.ascend.RoundSmallFp16(quotient)
 }}"""
 _EXPONENTIAL = "powers = Exp(shifted)"
-_EXPONENTIAL_LITE = "wide = Exp(shifted)\n    powers = ai.ascend.RoundFp16(wide)"
+_EXPONENTIAL_LITE = "wide = Exp(shifted)\n    powers = ai.ascend.RoundSmallFp16(wide)"
 
 _LAYER_NORM = """<axis, epsilon> ({inputs}) => (Y) {{
     axes = Constant<value_ints = [-1]>()
@@ -76,7 +78,7 @@ _LAYER_NORM = """<axis, epsilon> ({inputs}) => (Y) {{
     normal = Mul(centred, inverse)
     scaled = Mul(normal, Scale)
     {shift}
-    Y = ai.ascend.RoundFp16(shifted)
+    Y = ai.ascend.RoundFiniteFp16(shifted)
 }}"""
 _BY_LOGARITHM = "logarithm = Log(moved)\n    power = Mul(logarithm, half)\n    inverse = Exp(power)"
 _BY_ROOT = "deviation = Sqrt(moved)\n    inverse = Reciprocal(deviation)"
@@ -85,10 +87,11 @@ _SIGMOID_FAST = """(X) => (Y) {
     one = Constant<value_float = 1.0>()
     negative = Neg(X)
     wide = Exp(negative)
-    power = ai.ascend.RoundFp16(wide)
+    power = ai.ascend.RoundFiniteFp16(wide)
     more = Add(power, one)
-    total = ai.ascend.RoundFp16(more)
-    Y = ai.ascend.VRec(total)
+    total = ai.ascend.RoundSmallFp16(more)
+    inverse = Reciprocal(total)
+    Y = ai.ascend.RoundSmallFp16(inverse)
 }"""
 
 _DIV_FAST = """(A, B) => (Y) {
@@ -99,7 +102,10 @@ _DIV_FAST = """(A, B) => (Y) {
 
 
 def definitions() -> Mapping[str, str]:
-    """Return the ONNX text of every function by name; all take float16 operands and return float16 values."""
+    """Return the ONNX text of every function by name; all take float16 operands and return float16 values.
+
+    ``VRec`` and ``VRecNewton`` are the reciprocal instruction; the second returns float32.
+    """
     texts = {"VRec": _VREC, "VRecNewton": _VREC_NEWTON, f"Sigmoid{FAST}": _SIGMOID_FAST, f"Div{FAST}": _DIV_FAST}
     by_product = "inverse = ai.ascend.{}(total)\n    quotient = Mul(powers, inverse)"
     for suffix, exponential, quotient in (
