@@ -120,6 +120,12 @@ def settings(
     return Settings(mode, tuple(keep), chosen)
 
 
+def budget_of(mode: Mode, chip: Chip) -> str:
+    """Return the budget of ``parity.tolerance`` that a port in ``mode`` is held to on ``chip``."""
+    keeps_float32 = mode.cube == "origin" and not chip.facts["dtypes"].value["hf32"]
+    return "fp32" if keeps_float32 else mode.budget
+
+
 def origin_on_cube(op_type: str, chip: Chip) -> tuple[Arithmetic, str, bool]:
     """Return what a float32 cube operator that keeps its type runs in: arithmetic, reason, and whether on the cube."""
     if "fp32" not in chip.cube_inputs:
