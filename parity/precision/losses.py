@@ -12,13 +12,12 @@ import onnx_ir as ir
 from parity.precision.exact import exact
 from parity.precision.loss import OperatorLoss
 from zoo.artifact import Artifact
+from zoo.ascend.passes.lower_vector import ROUNDS
 from zoo.inputs import Feed
 
 WORST = 5
 # How many bytes of activations are looked at in one run; what is more takes another run of the graph.
 _HELD = 256 << 20
-# Names of values under which the compiler keeps what an operator gave before it was rounded.
-_ROUNDING = "ascend.rounds"
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _sites(node: ir.Node, named: dict[str | None, ir.Node]) -> Iterator[_Site]:
         return
     output = node.outputs[0]
     reader = next((use.node for use in output.uses()), None)
-    if reader is not None and reader.metadata_props.get(_ROUNDING) == node.name:
+    if reader is not None and reader.metadata_props.get(ROUNDS) == node.name:
         output = reader.outputs[0]
     if output.dtype == ir.DataType.FLOAT:
         yield _Site(source, node, [_unrounded(value) for value in node.inputs], output)
@@ -87,7 +86,7 @@ def _sites(node: ir.Node, named: dict[str | None, ir.Node]) -> Iterator[_Site]:
 def _unrounded(value: ir.Value | None) -> ir.Value | None:
     """Return what a cast between two types got, so that its loss counts as the reader's."""
     producer = value.producer() if value is not None else None
-    return producer.inputs[0] if producer is not None and producer.metadata_props.get(_ROUNDING) == "" else value
+    return producer.inputs[0] if producer is not None and producer.metadata_props.get(ROUNDS) == "" else value
 
 
 def _parts(sites: Sequence[_Site]) -> Iterator[list[_Site]]:

@@ -7,6 +7,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from zoo.ascend.compiler import compile_model
 from zoo.ascend.functions import DOMAIN
@@ -177,6 +179,53 @@ class TestCubeFormats:
         program = compile_model(model, load_chip("ascend910b3"), "origin")
         result = run(program, {"x": x, "w": np.ones((1, 1, 1, 1), np.float32)}, optimize=False)[0]
         np.testing.assert_array_equal(result.ravel(), np.float32([1 + 2.0**-11, 1 + 2.0**-11]))
+
+
+def narrow(values, form, fp16, chip):
+    """Round to a format of the cube's operands; HF32 by its 12 significant bits, without ties."""
+    if form == "fp16":
+        return fp16(values, chip)
+    if form == "bf16":
+        return values.astype(ml_dtypes.bfloat16).astype(np.float32)
+    mantissa, exponent = np.frexp(values)
+    return np.ldexp(np.rint(mantissa * 4096) / 4096, exponent).astype(np.float32)
+
+
+# Mode -> what operands and results are rounded to ("": not at all).
+FORMATS = {
+    "force_fp16": ("fp16", "fp16"),
+    "force_fp32": ("fp16", ""),
+    "allow_fp32_to_bf16": ("bf16", "bf16"),
+    "origin": ("hf32", ""),
+}
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(seed=st.integers(0, 2**32 - 1), size=st.sampled_from([1.0, 30.0]), depth=st.sampled_from([1, 7, 100]))
+@pytest.mark.parametrize("mode", FORMATS)
+def test_every_variant_of_the_cube_is_within_the_bound_of_its_sum(read, run, fp16, mode, seed, size, depth):
+    """The order of the float32 sum is open: K products differ by K 2^-24 times the sum of their sizes at most."""
+    chip, (operand, result) = load_chip("ascend910b3"), FORMATS[mode]
+    rng = np.random.default_rng(seed)
+    shapes = (2, depth, 4, 1), (3, depth, 1, 1)
+    x, w = (rng.standard_normal(shape).astype(np.float32) * np.float32(size) for shape in shapes)
+    model = read(
+        f"g (float[2, {depth}, 4, 1] x, float[3, {depth}, 1, 1] w) => (float[2, 3, 4, 1] y) {{ y = Conv(x, w) }}"
+    )
+    got = run(compile_model(model, chip, mode), {"x": x, "w": w}, optimize=False)[0].astype(np.float64)
+    low, high = (narrow(item, operand, fp16, chip).astype(np.float64) for item in (x, w))
+    total = np.einsum("nkij,mkij->nmij", low, np.broadcast_to(high, (3, depth, 4, 1)))
+    sizes = np.einsum("nkij,mkij->nmij", np.abs(low), np.abs(np.broadcast_to(high, (3, depth, 4, 1))))
+    bound = depth * 2.0**-24 * sizes
+    if result:
+        gap = 2.0**-10 if result == "fp16" else 2.0**-7
+        bound = bound + gap / 2 * (np.abs(total) + bound) + 2.0**-25
+    assert (np.abs(got - total) <= bound).all()
+    if result and depth == 1:
+        # One product is exact in float32: nothing is left open, every bit is.
+        np.testing.assert_array_equal(got, narrow(total.astype(np.float32), result, fp16, chip))
+    if not result and depth == 1:
+        np.testing.assert_array_equal(got, total.astype(np.float32))
 
 
 def test_attention_in_float16_rounds_every_step(read, run, chip, fp16):
