@@ -265,3 +265,48 @@ def test_names_of_values_and_outputs_survive(net, run):
     made = {value.name for node in compiled.graph for value in node.outputs}
     assert set(NAMES) <= made
     assert all(node.domain == DOMAIN or node.op_type != "MatMul" for node in compiled.graph)
+
+
+class TestControlFlow:
+    """Bodies are lowered as well, and values of the graph around them are rounded once, where they are made."""
+
+    GRAPH = """g (bool c, float[2, 2] x) => (float[2, 2] y) {
+        h = Exp(x)
+        y = If(c) <
+            then_branch = t () => (float[2, 2] p) { a = Add(h, x)  p = MatMul(a, x) },
+            else_branch = e () => (float[2, 2] n) { n = Sub(h, x) }
+        >
+    }"""
+    LOOP = """g (int64 n, bool c, float[2] x) => (float[2] y) {
+        y = Loop(n, c, x) <
+            body = b (int64 i, bool go, float[2] s) => (bool on, float[2] r) {
+                on = Identity(go)
+                half = Constant<value_float = 0.3>()
+                scaled = Mul(s, half)
+                r = Add(scaled, x)
+            }
+        >
+    }"""
+
+    @pytest.mark.parametrize("branch", [True, False])
+    def test_if(self, read, run, chip, fp16, branch):
+        x = np.float32([[1.0001, 0.5], [0.2501, 2.0003]])
+        program = compile_model(read(self.GRAPH), chip, "force_fp16")
+        onnx.checker.check_model(ir.serde.serialize_model(program), full_check=True)
+        feed = {"c": np.array(branch), "x": x}
+        result = run(program, feed, optimize=False)[0]
+        low = fp16(x, chip)
+        h = fp16(np.exp(low), chip)
+        wanted = fp16(fp16(h + low, chip) @ low, chip) if branch else fp16(h - low, chip)
+        np.testing.assert_array_equal(result, wanted)
+        np.testing.assert_array_equal(run(program, feed)[0], wanted)
+
+    def test_loop(self, read, run, chip, fp16):
+        program = compile_model(read(self.LOOP), chip, "force_fp16")
+        onnx.checker.check_model(ir.serde.serialize_model(program), full_check=True)
+        x = np.float32([1.0001, 3.3333])
+        result = run(program, {"n": np.array(5), "c": np.array(True), "x": x}, optimize=False)[0]
+        low, state = fp16(x, chip), fp16(x, chip)
+        for _ in range(5):
+            state = fp16(fp16(state * fp16(np.float32(0.3), chip), chip) + low, chip)
+        np.testing.assert_array_equal(result, state)
