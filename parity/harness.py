@@ -14,7 +14,7 @@ from parity.language import TOKENS, TOKENS_LARGE, LanguageResult, Speech
 from parity.layers.agreement import Agreement
 from parity.layers.diagnosis import with_layers, with_mistakes
 from parity.layers.mistakes import find_mistakes
-from parity.precision.losses import losses, worst_operators
+from parity.precision.losses import WORST, losses, overflow, worst_operators
 from parity.sides import Sides, Triple, load_layer
 from parity.tally import OutputTally, take_in
 from parity.tolerance import Limits
@@ -68,7 +68,8 @@ def check(
         if is_chip(on):
             progress("operators")
             found = losses(artifact, on, sides.ordinary(0).feed, mode=mode, keep=keep)
-            result = replace(result, operators=worst_operators(found))
+            notes = [overflow(item) for item in found if item.overflows][:WORST]
+            result = replace(result, operators=worst_operators(found), notes=[*result.notes, *notes])
         if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
     if save:

@@ -70,6 +70,15 @@ def worst_operators(found: Sequence[OperatorLoss], count: int = WORST) -> list[O
     return [*overflowing[:count], *others[:count]]
 
 
+def overflow(item: OperatorLoss) -> str:
+    """Return in words that an operator overflows."""
+    where = ", ".join(filter(None, (item.module, item.line)))
+    return (
+        f"{item.op} {item.node} ({where}) overflows {item.precision}: {item.overflows} of {item.elements} elements are "
+        "beyond its range; --keep leaves it in float32"
+    )
+
+
 def _sites(node: ir.Node, named: dict[str | None, ir.Node]) -> Iterator[_Site]:
     """Yield the site of a compiled node, if it is an operator of the source that computes in less than float32."""
     source = named.get(node.name)

@@ -77,6 +77,14 @@ def test_the_check_names_them(overflowing):
     assert result.precision == "fp16"
     assert result.operators[0].op == "ReduceSum"
     assert len(result.operators) <= 10
+    assert any("ReduceSum" in note and "overflows fp16" in note for note in result.notes)
+    # The original does not saturate, the chip does: the port is not what the original would be there.
+    assert not result.holds
+    kept = check(
+        overflowing.artifact, on="ascend910b3", mode="allow_fp32_to_fp16", original=overflowing.original, save=False
+    )
+    assert kept.holds, kept.diagnosis
+    assert not any("overflows" in note for note in kept.notes)
 
 
 @pytest.mark.parametrize(
