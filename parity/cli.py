@@ -44,6 +44,12 @@ def _configure_check(parser: argparse.ArgumentParser) -> None:
         "--on", default="onnxruntime", metavar="EXECUTOR", help="executor or chip (default: onnxruntime)"
     )
     parser.add_argument(
+        "--precision", metavar="MODE", help="on a chip: ATC's precision mode, such as force_fp16 (default: cube_fp16)"
+    )
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN", help="on a chip: node or module that stays in float32"
+    )
+    parser.add_argument(
         "--cases", type=int, default=0, metavar="N", help="ordinary inputs (default: what a verdict needs)"
     )
     parser.add_argument("--seed", type=int, default=1, help="seed of the inputs")
@@ -75,7 +81,9 @@ def _checked(artifact: Artifact, args: argparse.Namespace) -> ParityResult:
     from parity.harness import check, precision_of
     from zoo.console import progress, say
 
-    limits = ratchet.ask(artifact, precision_of(args.on), args.budget, args.reason) if args.budget else None
+    limits = (
+        ratchet.ask(artifact, precision_of(args.on, args.precision), args.budget, args.reason) if args.budget else None
+    )
     with progress() as bar:
         task = bar.add_task("check", total=None)
         result = check(
@@ -85,6 +93,8 @@ def _checked(artifact: Artifact, args: argparse.Namespace) -> ParityResult:
             seed=args.seed,
             limits=limits,
             layers=args.layers,
+            mode=args.precision,
+            keep=args.keep,
             save=not args.unsealed,
             progress=lambda step: bar.update(task, description=f"check: {step}", advance=1),
         )
@@ -101,15 +111,15 @@ def _rejudged(artifact: Artifact, args: argparse.Namespace) -> ParityResult:
     from parity.tolerance import LIMITS
     from zoo.errors import UserError
 
-    record = artifact.result(result_name(args.on))
+    record = artifact.result(result_name(args.on, args.precision))
     if record is None:
         raise UserError(
             "there is no saved result to judge",
             place=str(artifact.path),
-            expected=f"{result_name(args.on)}.json",
+            expected=f"{result_name(args.on, args.precision)}.json",
             hint=f"zooport check {artifact.path}",
         )
-    precision = precision_of(args.on)
+    precision = precision_of(args.on, args.precision)
     own = ratchet.limits_of(artifact, precision)
     return ratchet.rejudge(record, ratchet.scaled(LIMITS[precision], args.budget) if args.budget else own)
 
@@ -135,6 +145,8 @@ def _show_check(result: ParityResult) -> None:
         emit(_said(spoken))
     if result.layers:
         _show_layers(result)
+    if result.operators:
+        _show_operators(result)
     for note in result.notes:
         emit(f"note: {note}")
     emit(f"{result.verdict}: {result.diagnosis or 'the port is as close to the truth as the original'}")
@@ -188,6 +200,21 @@ def _show_layers(result: ParityResult) -> None:
         )  # fmt: skip
     show_table(table)
     emit(f"peak of resident memory: {result.peak_rss_bytes / 2**30:.2f} GiB, frameworks included")
+
+
+def _show_operators(result: ParityResult) -> None:
+    from rich.table import Table
+
+    from zoo.console import show_table
+
+    table = Table(title=f"what single operators lose in {result.precision}, on the values they get there")
+    for heading in ("node", "operator", "module", "line", "in", "lost", "overflows"):
+        table.add_column(heading, justify="right" if heading in ("lost", "overflows") else "left")
+    for item in result.operators:
+        table.add_row(
+            item.node, item.op, item.module, item.line, item.precision, f"{item.loss:.2g}", str(item.overflows or ""),
+        )  # fmt: skip
+    show_table(table)
 
 
 # -- reduce --------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from parity.language import TOKENS, TOKENS_LARGE, LanguageResult, Speech
 from parity.layers.agreement import Agreement
 from parity.layers.diagnosis import with_layers, with_mistakes
 from parity.layers.mistakes import find_mistakes
+from parity.precision.losses import WORST, losses, overflow, worst_operators
 from parity.sides import Sides, Triple, load_layer
 from parity.tally import OutputTally, take_in
 from parity.tolerance import Limits
@@ -37,6 +38,8 @@ def check(
     limits: Limits | None = None,
     layers: bool = False,
     save: bool = True,
+    mode: str | None = None,
+    keep: Sequence[str] = (),
     progress: Progress = lambda stage: None,
 ) -> ParityResult:
     """Check an artifact against its untouched original and return (and save) the verdict.
@@ -50,20 +53,27 @@ def check(
         limits: Thresholds; the default is that of the precision, or what the card makes of it (``parity.ratchet``).
         layers: Whether to compare every layer as well; what is too large for memory is then run layer by layer only.
         save: Whether to write ``parity.json`` (``parity-EXECUTOR.json`` beside ONNX Runtime).
+        mode: On a chip, the precision mode that it is compiled for (``zoo.ascend.precision``).
+        keep: On a chip, patterns of operators that stay in float32.
         progress: Hears the name of each step.
 
     Raises:
         UserError: If the original cannot be built and nothing was recorded.
     """
-    precision = precision_of(on)
+    precision = precision_of(on, mode)
     limits = limits or ratchet.limits_of(artifact, precision)
-    with Sides(artifact, on, original, precision, seed, progress, by_layers=layers) as sides:
+    with Sides(artifact, on, original, precision, seed, progress, by_layers=layers, mode=mode, keep=keep) as sides:
         result = judge(sides, on, precision, cases, seed, limits, progress)
         result = replace(result, notes=[*result.notes, *ratchet.said(artifact, precision)])
+        if is_chip(on):
+            progress("operators")
+            found = losses(artifact, on, sides.ordinary(0).feed, mode=mode, keep=keep)
+            notes = [overflow(item) for item in found if item.overflows][:WORST]
+            result = replace(result, operators=worst_operators(found), notes=[*result.notes, *notes])
         if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
     if save:
-        artifact.add_result(result_name(on), result)
+        artifact.add_result(result_name(on, mode), result)
     return result
 
 
@@ -80,14 +90,19 @@ def judge(
     return replace(result, language=spoken)
 
 
-def precision_of(on: str) -> str:
-    """Return the precision whose budget a port is held to on an executor or a chip."""
-    return "fp16_cube" if is_chip(on) else "fp32"
+def precision_of(on: str, mode: str | None = None) -> str:
+    """Return the precision whose budget a port is held to on an executor, or on a chip in a precision mode."""
+    if not is_chip(on):
+        return "fp32"
+    from zoo.ascend.hardware import load_chip
+    from zoo.ascend.precision import DEFAULT_MODE, budget_of, find_mode
+
+    return budget_of(find_mode(mode or DEFAULT_MODE), load_chip(on))
 
 
-def result_name(on: str) -> str:
+def result_name(on: str, mode: str | None = None) -> str:
     """Return the name under which the result on an executor is saved."""
-    return "parity" if on == "onnxruntime" else f"parity-{on.lower()}"
+    return "parity" if on == "onnxruntime" else "-".join(("parity", on.lower(), *([mode] if mode else [])))
 
 
 # -- running ------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from parity import cases as cases_module
 from parity import guards, harness
-from parity.sides import Sides
+from parity.sides import Sides, run_in
 from parity.tolerance import LIMITS, Limits
 from parity.verdict import ParityResult
 from porters.porter import Original
@@ -104,7 +104,7 @@ class LiveSides(Sides):
         self.layers = None
         self.reduced = harness.precision_of(on) != "fp32"
         self.name = "live"
-        self._own = "fp16_cube" if self.reduced else "own"
+        self._own = run_in(harness.precision_of(on))
         self._seed, self._original, self._recorded = seed, original, []
         self._stack, self._sessions, self._first = ExitStack(), {}, None
         graph = None

@@ -13,6 +13,7 @@ from typing import Any
 
 from parity.guards import Finding
 from parity.layers.result import LayerResult
+from parity.precision.loss import OperatorLoss
 from parity.tolerance import LIMITS, Budget, Limits, Power
 from parity.verdict import OutputResult, ParityResult, diagnosis_of, held
 from zoo.artifact import Artifact
@@ -173,7 +174,9 @@ def read(record: Mapping[str, Any]) -> ParityResult:
         ]
         guards = [Finding(**entry) for entry in plain["guards"]]
         layers = [LayerResult(**entry) for entry in plain["layers"]]
-        return ParityResult(**{**plain, "outputs": outputs, "guards": guards, "layers": layers})
+        operators = [OperatorLoss(**entry) for entry in plain.get("operators", [])]
+        parts = {"outputs": outputs, "guards": guards, "layers": layers, "operators": operators}
+        return ParityResult(**{**plain, **parts})
     except (KeyError, TypeError) as error:
         raise UserError("the saved result cannot be read", got=str(error), hint="zooport check DIR") from error
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import numpy as np
 
@@ -30,6 +30,19 @@ Arrays = dict[str, np.ndarray]
 FLIP_TRIES = 3
 # The run of a port whose layers are run one by one.
 BY_LAYERS = "layer by layer"
+
+
+# Where a framework cannot round as a chip does: the precision that rounds more and is compared instead.
+WIDER: Mapping[Precision, Precision] = {
+    "fp16_fp32_cube": "fp16_cube",
+    "hf32_cube": "fp16_cube",
+}
+
+
+def run_in(budget: str) -> Precision:
+    """Return in which precision the original is run where the port is held to ``budget``."""
+    known: Mapping[str, Precision] = {name: name for name in get_args(Precision)}
+    return known.get(budget, "own")
 
 
 @dataclass(frozen=True)
@@ -71,15 +84,18 @@ class Sides:
         progress: Callable[[str], None],
         *,
         by_layers: bool = False,
+        mode: str | None = None,
+        keep: Sequence[str] = (),
     ) -> None:
         self.artifact = artifact
+        self._mode, self._keep = mode, tuple(keep)
         self.notes: list[str] = []
         self.truth = "float64"
         self._seed = seed
         self.specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
         self.plan = cases_module.plan(self.specs, seed, artifact.model().graph)
         self.groups = rows.selected(artifact.card()["outputs"])
-        self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
+        self._own = run_in(precision)
         self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
         progress("build the original")
@@ -118,7 +134,9 @@ class Sides:
             raise self._not_by_layers(error) from error
 
     def _load(self, on: str, *, optimize: bool) -> Session:
-        return self._stack.enter_context(load(self.artifact.path / MODEL, on, optimize=optimize))
+        return self._stack.enter_context(
+            load(self.artifact.path / MODEL, on, optimize=optimize, precision=self._mode, keep=self._keep)
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -245,6 +263,11 @@ class Sides:
         try:
             return self._original.run(case.feed, self._own)
         except PrecisionUnavailableError as error:
+            if self._own in WIDER:
+                nearest = WIDER[self._own]
+                self.notes.append(f"{error}: the budget is what the original loses in {nearest} instead, which is more")
+                self._own = nearest
+                return self._run_own(case)
             raise UserError(
                 "the original cannot be run with the chip's rounding, so that there is no budget for this precision",
                 place=str(self.artifact.path),

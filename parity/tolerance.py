@@ -9,6 +9,14 @@ On the probes the limit is that of largest differences. Their values are structu
 all go the same way instead of averaging out, and the quotient is one of few draws. Measured on the sound port of
 EfficientNet-Lite0, whose runtime folds batch norms into weights: 2.1 to 3.0. What probes are for (overflow, saturation,
 a clipped range) is wrong by orders of magnitude.
+
+On a chip R is the original with the chip's rounding of its operators (``porters.pytorch.rounded``), so that noise is
+measured in the precision that it is allowed in, and the ratio keeps its meaning and its limits. The floor ``u`` is
+then what one rounding of the output leaves, root mean square: gap / sqrt(12) at 1 and half of that just below 2
+(relative), a quarter of the gap on the whole. Both sides are entitled to it, and R may miss it by luck (an output that
+the format holds exactly); a whole gap, as for float32, would let a shallow net lose four times what it must. Where only
+the cube rounds, the last operator may be one of the vector unit, and u stays float32's. Signal and width follow from
+the noise: see ``LIMITS``. How the figures were measured, and what they are: docs/precision.md.
 """
 
 from __future__ import annotations
@@ -38,6 +46,7 @@ class Limits:
         needs_power: Whether an output without power fails. The float32 check must decide whether it is the same
             model; a check with a chip's numerics only asks whether the port loses more than the original does there,
             and says how little it would notice.
+        floor: What rounding the outputs leaves, relative, where their format is narrower than their dtype.
     """
 
     ratio: float = 3.0
@@ -48,15 +57,29 @@ class Limits:
     signal: float = 1000.0
     width: float = 1e-2
     needs_power: bool = True
+    floor: float = 0.0
+
+
+def _narrow(signal: float, floor: float = 0.0) -> Limits:
+    return Limits(signal=signal, width=0.25, needs_power=False, floor=floor)
 
 
 # What the port is asked for -> limits. A fault shows if it moves the output by a few times the noise: with a signal of
-# 1,000 times the noise that is some tenths of a per cent of what the input does. Half precision has 2^13 times the
-# noise of float32, so that the same demand could never be met: there the signal must be 10 times the noise, faults
-# below some tens of per cent of the signal go unseen, and the float32 check is the one that finds them.
+# 1,000 times the noise that is some tenths of a per cent of what the input does. A format with a gap of 2^-k has
+# 2^(23-k) times the noise of float32 (HF32 2^12, float16 2^13, bfloat16 2^16), so that the same demand could never be
+# met: there the signal must be at least so many times the noise that a fault as large as some tenths of the signal
+# passes the limit of 3 (10: three tenths, HF32's 20: half of that); bfloat16, with eight times float16's noise, is left
+# with faults as large as half the signal (6). Below that only the float32 check finds them. The noise may be a
+# quarter of the output: beyond that the precision, not the port, is what has to change.
 LIMITS: Mapping[str, Limits] = {
     "fp32": Limits(),
-    "fp16_cube": Limits(signal=10.0, width=0.25, needs_power=False),
+    "fp16_cube": _narrow(10.0),
+    "fp16_fp32_cube": _narrow(10.0),
+    "hf32_cube": _narrow(20.0),
+    "bf16_cube": _narrow(6.0),
+    "fp16": _narrow(10.0, 2.0**-12),
+    "fp16_mixed": _narrow(10.0, 2.0**-12),
+    "bf16_mixed": _narrow(6.0, 2.0**-9),
 }
 
 
@@ -119,7 +142,7 @@ def smallest(dtype: np.dtype[Any]) -> float:
 
 def budget(port: Pool, original: Pool, dtype: np.dtype[Any], limits: Limits) -> Budget:
     """Return the budget of an output from the pools of P and R, both against T."""
-    least, gap = smallest(dtype), unit(dtype)
+    least, gap = smallest(dtype), max(unit(dtype), limits.floor)
     noise = max(original.error_norm, gap * original.reference_norm, least)
     peak = max(original.max_error, gap * original.max_reference, least)
     return Budget(

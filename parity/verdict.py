@@ -12,6 +12,7 @@ from parity.language import LanguageResult
 from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics
+from parity.precision.loss import OperatorLoss
 from parity.tally import OutputTally
 from parity.tolerance import Budget, Limits, Power, budget, power
 from zoo.timing import machine
@@ -60,6 +61,7 @@ class ParityResult:
         diagnosis: What to make of it, in words.
         mistakes: Known mistakes whose correction makes the first wrong layer right, the most particular first.
         language: What is said of outputs that are logits over a vocabulary.
+        operators: On a chip, the operators that overflow, then those that lose the most.
         decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
@@ -79,6 +81,7 @@ class ParityResult:
     diagnosis: str = ""
     mistakes: list[Mistake] = field(default_factory=list)
     language: list[LanguageResult] = field(default_factory=list)
+    operators: list[OperatorLoss] = field(default_factory=list)
     decided_by: str = "outputs"
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)
@@ -123,7 +126,7 @@ def _judge(name: str, run: str, tally: OutputTally, limits: Limits) -> OutputRes
     floor = found.original_error / max(tally.original.elements, 1) ** 0.5
     width = tally.original.error_norm / tally.original.reference_norm if tally.original.reference_norm else 0.0
     strength = None if np.isnan(signal) else power(signal, max(noise, floor), width, limits)
-    probe = _probe_ratio(tally)
+    probe = _probe_ratio(tally, limits)
     holds, notes = held(found, probe, strength, limits)
     metrics = tally.direct.metrics()
     return _output(name, run, tally, metrics, found, strength, probe, holds, notes)
@@ -170,10 +173,10 @@ def _judge_exact(name: str, run: str, tally: OutputTally) -> OutputResult:
     return _output(name, run, tally, exact, None, None, float("nan"), tally.mismatches == 0, notes)
 
 
-def _probe_ratio(tally: OutputTally) -> float:
+def _probe_ratio(tally: OutputTally, limits: Limits) -> float:
     if not tally.probe_port:
         return float("nan")
-    port, original = np.asarray(tally.probe_port), np.asarray(tally.probe_original)
+    port, original = np.asarray(tally.probe_port), np.maximum(tally.probe_original, limits.floor)
     return float(np.sqrt((port**2).sum() / (original**2).sum()))
 
 

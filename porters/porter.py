@@ -12,8 +12,12 @@ if TYPE_CHECKING:
     import numpy as np
     import onnx_ir as ir
 
-# own: the framework's own precision; float64: the truth run; fp16_cube: matrix products on fp16 operands.
-Precision = Literal["own", "float64", "fp16_cube"]
+# own: the framework's own precision; float64: the truth run. The others are the original with a chip's rounding:
+# *_cube: of matrix products alone (fp16_fp32_cube: of their operands only); fp16: of every operator; *_mixed: of what
+# the lists of mixed precision lower.
+Precision = Literal[
+    "own", "float64", "fp16_cube", "fp16_fp32_cube", "bf16_cube", "hf32_cube", "fp16", "fp16_mixed", "bf16_mixed"
+]
 
 
 # Ranges of symbolic dimensions by name; None is no upper end.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from collections.abc import Collection
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
@@ -51,7 +52,15 @@ def is_chip(name: str) -> bool:
     return name.lower().startswith("ascend")
 
 
-def load(model: Path, on: str = "onnxruntime", *, optimize: bool = True, threads: int | None = None) -> Session:
+def load(
+    model: Path,
+    on: str = "onnxruntime",
+    *,
+    optimize: bool = True,
+    threads: int | None = None,
+    precision: str | None = None,
+    keep: Collection[str] = (),
+) -> Session:
     """Load the ONNX file ``model`` on executor ``on``.
 
     Args:
@@ -59,9 +68,12 @@ def load(model: Path, on: str = "onnxruntime", *, optimize: bool = True, threads
         on: A name of :func:`executor_names`.
         optimize: Whether the runtime may rewrite the graph; without it every node runs as it stands.
         threads: Threads to use; the default is the runtime's own choice.
+        precision: For a chip: the mode it is compiled for; see ``zoo.executors.ascend``.
+        keep: For a chip: patterns of what stays in float32.
 
     Raises:
-        UserError: If there is no such executor, its package is missing, or the file points to data outside its folder.
+        UserError: If there is no such executor, it has no such precision, its package is missing, or the file points
+            to data outside its folder.
     """
     if not is_chip(on) and on not in EXECUTORS:
         raise UserError(
@@ -70,13 +82,20 @@ def load(model: Path, on: str = "onnxruntime", *, optimize: bool = True, threads
             got=on,
             hint=did_you_mean(on, executor_names(), "give one of these to --on"),
         )
+    if (precision or keep) and not is_chip(on):
+        raise UserError(
+            "a precision is something that a chip is compiled for",
+            place=f"--on {on}",
+            expected="the name of a chip: " + ", ".join(name for name in executor_names() if is_chip(name)),
+            got=on,
+        )
     from zoo.containment import read_graph
 
     read_graph(model)  # runtimes differ in how far they follow external data; none is asked to
     if is_chip(on):
         from zoo.executors.ascend import load as load_chip
 
-        return load_chip(model, on, optimize=optimize, threads=threads)
+        return load_chip(model, on, optimize=optimize, threads=threads, precision=precision, keep=keep)
     session: Session = importlib.import_module(EXECUTORS[on]).load(model, optimize=optimize, threads=threads)
     return session
 

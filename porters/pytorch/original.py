@@ -11,7 +11,8 @@ import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError
 from porters.pytorch.caches import know_caches
-from porters.pytorch.precision import cube_mode, default_dtype, doubled, eager_control_flow, promoted_mode
+from porters.pytorch.precision import default_dtype, doubled, eager_control_flow, promoted_mode
+from porters.pytorch.rounded import rounding_mode
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class TorchOriginal:
             elif precision == "float64":
                 result = self._run_double(tensors)
             else:
-                result = self._run_cube(tensors)
+                result = self._run_rounded(tensors, precision)
         return {name: to_numpy(tensor) for name, tensor in self.outputs_of(result).items()}
 
     def outputs_of(self, result: Any) -> dict[str, torch.Tensor]:
@@ -120,11 +121,11 @@ class TorchOriginal:
         except (RuntimeError, TypeError, ValueError, NotImplementedError) as error:
             raise PrecisionUnavailableError(f"the model does not run in float64: {error}") from error
 
-    def _run_cube(self, tensors: dict[str, Any]) -> Any:
+    def _run_rounded(self, tensors: dict[str, Any], precision: Precision) -> Any:
         import torch
 
         backend = torch.nn.attention.SDPBackend.MATH
-        with torch.nn.attention.sdpa_kernel(backend), eager_control_flow(), cube_mode():
+        with torch.nn.attention.sdpa_kernel(backend), eager_control_flow(), rounding_mode(precision):
             return self.model(**self.arguments(tensors))
 
 

@@ -129,38 +129,3 @@ def default_dtype(dtype: Any) -> Iterator[None]:
         yield
     finally:
         torch.set_default_dtype(before)
-
-
-# Matrix products and convolutions: what an Ascend cube unit computes.
-_CUBE = (
-    "aten.convolution", "aten.mm", "aten.addmm", "aten.bmm", "aten.baddbmm", "aten._convolution", "aten.mkldnn",
-    "aten.linear", "aten.matmul",
-)  # fmt: skip
-
-
-def cube_mode() -> Any:
-    """Return a dispatch mode in which matrix products take fp16 operands, accumulate in fp32 and round to fp16.
-
-    Attention is left to torch's own composite of matrix products, so that its two products are rounded as well.
-    """
-    import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    def rounded(item: Any) -> Any:
-        if isinstance(item, torch.Tensor) and item.dtype == torch.float32:
-            return item.half().float()
-        return item
-
-    class Cube(TorchDispatchMode):  # type: ignore[misc]  # torch is untyped here
-        supports_higher_order_operators = True
-
-        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-            kwargs = kwargs or {}
-            if not str(func).startswith(_CUBE):
-                return run_within(self, func, args, kwargs)
-            # The bias joins the accumulator in fp32 and is not rounded: it is the third (addmm: the first) operand.
-            bias = 0 if str(func).startswith(("aten.addmm", "aten.baddbmm")) else 2
-            operands = tuple(item if i == bias else rounded(item) for i, item in enumerate(args))
-            return rounded(func(*operands, **kwargs))
-
-    return Cube()

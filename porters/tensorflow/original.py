@@ -100,9 +100,10 @@ class KerasOriginal(TensorFlowOriginal):
             except PrecisionUnavailableError:
                 # Keras builds layers for float64 of other operations, some of which stay in float32.
                 return self._run_rebuilt(feed, precision)
-        # Under the mixed policy the last layer answers in float16: its values, in the dtype that the model has.
+        # Under a narrow policy the last layer answers in its type: its values, in the dtype that the model has.
         outputs = self._run_rebuilt(feed, precision)
-        return {n: array.astype(np.float32) if array.dtype == np.float16 else array for n, array in outputs.items()}
+        narrow = ("float16", "bfloat16")
+        return {n: array.astype(np.float32) if array.dtype.name in narrow else array for n, array in outputs.items()}
 
     def _run_rebuilt(self, feed: Feed, precision: Precision) -> dict[str, np.ndarray]:
         arrays = [feed[spec.name] for spec in self.inputs]

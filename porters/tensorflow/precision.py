@@ -8,8 +8,17 @@ from typing import Any
 
 from porters.porter import PrecisionUnavailableError
 
-# Precision of an original -> (Keras' dtype policy, its default float).
-POLICIES = {"float64": ("float64", "float64"), "fp16_cube": ("mixed_float16", "float32")}
+# Precision of an original -> (Keras' dtype policy, its default float). Keras' mixed policies compute whole layers in
+# the narrow type, which is more than the cube does and the nearest that Keras has; of float32 results
+# (fp16_fp32_cube) and HF32 it knows nothing.
+POLICIES = {
+    "float64": ("float64", "float64"),
+    "fp16_cube": ("mixed_float16", "float32"),
+    "fp16_mixed": ("mixed_float16", "float32"),
+    "bf16_cube": ("mixed_bfloat16", "float32"),
+    "bf16_mixed": ("mixed_bfloat16", "float32"),
+    "fp16": ("float16", "float16"),
+}
 
 
 @contextlib.contextmanager
@@ -62,8 +71,10 @@ def rebuild(model: Any, precision: str) -> Any:
     """Return a copy of ``model`` that computes in ``precision``.
 
     Raises:
-        PrecisionUnavailableError: If the model cannot be built from its configuration; the message says why.
+        PrecisionUnavailableError: If Keras has no such policy, or the model cannot be built from its configuration.
     """
+    if precision not in POLICIES:
+        raise PrecisionUnavailableError(f"Keras has no dtype policy for {precision}")
     try:
         with policy(precision), fresh_names():
             config = _with_policy(model.get_config(), POLICIES[precision][0])

@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from zoo.ascend.functions import FROM_HELD
+from zoo.ascend.rounding import FORMATS
+
+_FLOAT32_MAX = 3.4028234663852886e38
 _LAST_HEAD_FIRST = "Transpose<perm = [0, 2, 1, 3]>"
 
 
@@ -24,7 +28,8 @@ class AttentionForm:
 
     This is the unfused chain BatchMatMul, SoftMax, BatchMatMul that ATC builds, and what the fused kernels do in
     their high-performance mode; a fused kernel in high-precision mode would keep S in float32. The order of
-    scale, softcap, mask and softmax, and the zero row, are those of the ONNX operator.
+    scale, softcap, mask and softmax, and the zero row, are those of the ONNX operator. Where the vector unit computes
+    in a narrower format, scale, softcap, mask and softmax are operators of their own, each result rounded.
 
     Attributes:
         rank: 4 for ``(B, H, S, D)``; 3 for ``(B, S, H * D)`` with head counts in the attributes.
@@ -33,6 +38,9 @@ class AttentionForm:
         capped: Whether the attribute ``softcap`` is above 0.
         causal: Whether query i sees the keys 0 to i only.
         mask: The type of the input ``attn_mask``, or "" without one.
+        cube: The suffix of the products' functions: what the cube computes in.
+        vector: The format of the vector unit, "" for float32.
+        softmax: The function that is the softmax, "" for the standard operator in float32.
     """
 
     rank: Literal[3, 4]
@@ -41,6 +49,9 @@ class AttentionForm:
     capped: bool
     causal: bool
     mask: Literal["", "bool", "float"]
+    cube: str = ""
+    vector: Literal["", "fp16", "bf16"] = ""
+    softmax: str = ""
 
     @property
     def name(self) -> str:
@@ -52,8 +63,17 @@ class AttentionForm:
             "capped": self.capped,
             "causal": self.causal,
             f"{self.mask}mask": bool(self.mask),
+            f"vector_{self.vector}": bool(self.vector),
+            self.softmax: bool(self.softmax),
         }
-        return "_".join(["FlashAttention", *(part for part, present in parts.items() if present)])
+        return "_".join(["FlashAttention", *(part for part, present in parts.items() if present)]) + self.cube
+
+    def _step(self, name: str, expression: str) -> list[str]:
+        """Lines of one step of the vector unit: rounded where it computes in a narrower format."""
+        if not self.vector:
+            return [f"{name} = {expression}"]
+        rounding = f"ai.ascend.Round{FORMATS[self.vector].label}"
+        return [f"{name}_exact = {expression}", f"{name} = {rounding}({name}_exact)"]
 
     def definition(self) -> str:
         """Return attributes, inputs, outputs and body in ONNX's textual syntax."""
@@ -61,10 +81,10 @@ class AttentionForm:
             *self._heads(),
             *(_GROUPED if self.grouped else ("key = Identity(k)", "value = Identity(v)")),
             "key_t = Transpose<perm = [0, 1, 3, 2]>(key)",
-            "product = ai.ascend.MatMul(q, key_t)",
+            f"product = ai.ascend.MatMul{self.cube}(q, key_t)",
             *self._scale(),
             *self._softmax(),
-            "context = ai.ascend.MatMul(weights, value)",
+            f"context = ai.ascend.MatMul{self.cube}{FROM_HELD if self.vector else ''}(weights, value)",
             *self._output(),
         ]
         attributes = "is_causal, kv_num_heads, q_num_heads, qk_matmul_output_mode, scale, softcap, softmax_precision"
@@ -93,31 +113,34 @@ class AttentionForm:
     def _scale(self) -> list[str]:
         """Lines from the product to the scaled and capped scores ``(B, Hq, S, L)``: scores."""
         lines = (
-            ["factor = Constant<value_float: float = @scale>()"]
+            ["scale = Constant<value_float: float = @scale>()"]
             if self.scaled
             else [
                 "size = Shape<start = 3, end = 4>(q)",
                 "size_f = Cast<to = 1>(size)",
                 "root = Sqrt(size_f)",
-                "factor = Reciprocal(root)",
+                "scale = Reciprocal(root)",
             ]
         )
+        lines += self._step("factor", "Identity(scale)")
         if not self.capped:
-            return [*lines, "scores = Mul(product, factor)"]
+            return [*lines, *self._step("scores", "Mul(product, factor)")]
         return [
             *lines,
-            "scaled = Mul(product, factor)",
-            "cap = Constant<value_float: float = @softcap>()",
-            "relative = Div(scaled, cap)",
-            "bent = Tanh(relative)",
-            "scores = Mul(bent, cap)",
+            *self._step("scaled", "Mul(product, factor)"),
+            "softcap = Constant<value_float: float = @softcap>()",
+            *self._step("cap", "Identity(softcap)"),
+            *self._step("relative", "Div(scaled, cap)"),
+            *self._step("bent", "Tanh(relative)"),
+            *self._step("scores", "Mul(bent, cap)"),
         ]
 
     def _softmax(self) -> list[str]:
         """Lines from the scores to the attention weights: weights."""
         lines, allowed, scores = [], [], "scores"
         if self.mask == "float":
-            lines += ["masked = Add(scores, M)", "never = IsInf<detect_positive = 0>(M)", "open = Not(never)"]
+            lines += [*self._step("bias", "Identity(M)"), *self._step("masked", "Add(scores, bias)")]
+            lines += ["never = IsInf<detect_positive = 0>(M)", "open = Not(never)"]
             allowed, scores = ["open"], "masked"
         elif self.mask == "bool":
             allowed = ["M"]
@@ -125,18 +148,27 @@ class AttentionForm:
             lines += _CAUSAL
             allowed.append("past")
         if not allowed:
-            return ["weights = Softmax<axis = -1>(scores)"]
+            return [*lines, *self._probabilities("weights", scores)]
         lines.append(f"allowed = {'And' if len(allowed) == 2 else 'Identity'}({', '.join(allowed)})")
-        # The float32 minimum instead of -Inf: a row with nothing allowed would be NaN, and NaN could not be told
+        # The format's minimum instead of -Inf: a row with nothing allowed would be NaN, and NaN could not be told
         # from a genuine one. The second Where makes such a row 0, as the operator asks.
         return [
             *lines,
-            "lowest = Constant<value_float = -3.4028234663852886e38>()",
+            f"lowest = Constant<value_float = -{self._largest()}>()",
             f"kept = Where(allowed, {scores}, lowest)",
-            "soft = Softmax<axis = -1>(kept)",
+            *self._probabilities("soft", "kept"),
             "zero = Constant<value_float = 0.0>()",
             "weights = Where(allowed, soft, zero)",
         ]
+
+    def _probabilities(self, name: str, scores: str) -> list[str]:
+        """Lines of the softmax."""
+        if self.softmax:
+            return [f"{name} = ai.ascend.{self.softmax}<axis = -1>({scores})"]
+        return self._step(name, f"Softmax<axis = -1>({scores})")
+
+    def _largest(self) -> float:
+        return FORMATS[self.vector].largest if self.vector else _FLOAT32_MAX
 
     def _output(self) -> list[str]:
         """Lines that bring the result ``(B, Hq, S, Dv)`` to the rank of the inputs: Y."""

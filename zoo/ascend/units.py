@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from zoo.ascend import rounding, vector
+
 Unit = Literal["cube", "vector", "aicpu", "unsupported"]
 
 # Source of the split: CANN's operator lists have an AI Core kernel for the operators under "vector" and only an
@@ -37,9 +39,6 @@ _NO_KERNEL = """
 Constant ConstantOfShape Flatten Identity Reshape Shape Size Squeeze Unsqueeze
 """
 
-# Functions of the domain ai.ascend that are not an operator of the cube themselves.
-_ASCEND_VECTOR = "NanToZero RoundFp16 RoundFiniteFp16"
-
 UNITS: Final[Mapping[str, Unit]] = {
     **dict.fromkeys(_CUBE.split(), "cube"),
     **dict.fromkeys(_VECTOR.split(), "vector"),
@@ -47,7 +46,8 @@ UNITS: Final[Mapping[str, Unit]] = {
     **dict.fromkeys(_NO_KERNEL.split(), "vector"),
 }
 
-ASCEND_VECTOR: Final = frozenset(_ASCEND_VECTOR.split())
+# Functions of the domain ai.ascend that are not an operator of the cube themselves.
+ASCEND_VECTOR: Final = rounding.PRIMITIVES | vector.NAMES
 
 # Why an operator stands where it stands, where that is not obvious.
 REASONS: Final[Mapping[str, str]] = {

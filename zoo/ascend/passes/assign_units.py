@@ -9,6 +9,7 @@ from onnx_ir.passes import InPlacePass, PassResult, PostconditionError
 
 from zoo.ascend.functions import DOMAIN
 from zoo.ascend.hardware import Chip
+from zoo.ascend.passes.lower_vector import ROUNDS
 from zoo.ascend.units import ASCEND_VECTOR, REASONS, UNITS, Unit
 
 
@@ -52,6 +53,8 @@ def unit_of(node: ir.Node, chip: Chip) -> tuple[Unit, str]:
 
 def _by_operator(node: ir.Node) -> tuple[Unit, str]:
     """Return unit and reason as far as the operator alone decides them."""
+    if node.metadata_props.get(ROUNDS):
+        return "vector", f"no kernel: the rounding of {node.metadata_props[ROUNDS]}"
     if node.domain == DOMAIN:
         return ("vector" if node.op_type in ASCEND_VECTOR else "cube"), ""
     if node.domain:

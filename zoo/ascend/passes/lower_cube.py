@@ -5,8 +5,9 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult, PostconditionError, PreconditionError
 
-from zoo.ascend.functions import DOMAIN, add_functions
+from zoo.ascend.functions import DOMAIN, SUFFIXES, add_functions
 from zoo.ascend.hardware import Chip
+from zoo.ascend.precision import PRECISION
 
 # Operator -> how many operands it multiplies; the next input, if any, is the bias.
 _OPERANDS = {"Conv": 2, "ConvTranspose": 2, "Gemm": 2, "MatMul": 2, "Einsum": 2}
@@ -28,6 +29,12 @@ def cube_function(node: ir.Node) -> str | None:
     return f"{node.op_type}Bias" if len(inputs) > operands else node.op_type
 
 
+def lowered_name(node: ir.Node) -> str | None:
+    """Return the function that ``node`` becomes in the precision assigned to it, or None where it stays as it is."""
+    name, suffix = cube_function(node), SUFFIXES.get(node.metadata_props.get(PRECISION, ""))
+    return None if name is None or suffix is None else name + suffix
+
+
 def is_contraction(equation: str) -> bool:
     """Return whether the Einsum ``equation`` sums over an index that two operands share, as a product does."""
     left, arrow, right = equation.replace(" ", "").partition("->")
@@ -41,9 +48,10 @@ def is_contraction(equation: str) -> bool:
 
 
 class LowerCubePass(InPlacePass):
-    """Turn each float32 cube operator into a call of its definition for ``chip``.
+    """Turn each float32 cube operator into a call of its definition for ``chip`` in the precision assigned to it.
 
-    The node keeps its name, attributes, outputs and metadata; only domain and operator change.
+    The node keeps its name, attributes, outputs and metadata; only domain and operator change. An operator that stays
+    in float32 is left as it is: the standard operator is its definition.
     """
 
     def __init__(self, chip: Chip) -> None:
@@ -59,7 +67,7 @@ class LowerCubePass(InPlacePass):
         """Lower every node of the graph and its subgraphs."""
         used = set()
         for node in model.graph.all_nodes():
-            name = cube_function(node)
+            name = lowered_name(node)
             if name is None:
                 continue
             while node.inputs and node.inputs[-1] is None:
@@ -70,7 +78,7 @@ class LowerCubePass(InPlacePass):
         return PassResult(model, modified=bool(used))
 
     def ensures(self, model: ir.Model) -> None:
-        """No float32 cube operator is left in the graph."""
-        left = [node.name for node in model.graph.all_nodes() if cube_function(node) is not None]
+        """No cube operator is left in the graph that has a narrower precision."""
+        left = [node.name for node in model.graph.all_nodes() if lowered_name(node) is not None]
         if left:
             raise PostconditionError(f"cube operators not lowered: {left[:5]}")
