@@ -24,7 +24,18 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=N", help="size of another symbolic dimension; repeatable"
     )
-    parser.add_argument("--precision", default="cube_fp16", metavar="MODE", help="precision mode (default: cube_fp16)")
+    parser.add_argument(
+        "--precision", default="force_fp16", metavar="MODE", help="precision mode (default: force_fp16, as ATC's)"
+    )
+    parser.add_argument(
+        "--keep", action="append", default=[], metavar="PATTERN", help="operators or modules that stay in float32"
+    )
+    parser.add_argument(
+        "--implementation",
+        default="high_performance",
+        metavar="NAME",
+        help="high_performance (default) or high_precision kernels for fp16 on the vector unit",
+    )
     parser.add_argument("--aipp", action="store_true", help="pictures come in through AIPP (--insert_op_conf)")
     parser.add_argument(
         "--small-channel", action="store_true", help="AIPP that keeps up to 4 channels unpadded (enable_small_channel)"
@@ -48,6 +59,8 @@ def _run(args: argparse.Namespace) -> int:
             batches=_numbers(args.batch),
             sizes=_sizes(args.size),
             precision=args.precision,
+            keep=args.keep,
+            implementation=args.implementation,
             aipp=args.aipp,
             small_channel=args.small_channel,
             out=args.out,
@@ -91,6 +104,9 @@ def _show(result: Compilation) -> None:
         )
     show_table(batches)
     emit(_worth(result))
+    guessed = sum(op.unit in ("aicpu", "unsupported") for op in result.ops)
+    if guessed:
+        emit(f"{guessed} kernels run on the AI CPU: their time is a guess")
     total = sum(op.time_us for op in result.ops)
     kernels = Table(title=f"the longest of {len(result.ops)} kernels at batch {result.batches[-1].batch} (modelled)")
     for column in ("kernel", "operators", "unit", "bound", "us", "share", "source"):

@@ -19,7 +19,8 @@ from zoo.ascend.hardware import Chip, load_chip
 from zoo.ascend.memory import plan
 from zoo.ascend.outline import outline
 from zoo.ascend.passes.specialise import symbols
-from zoo.ascend.program import Program, build
+from zoo.ascend.precision import DEFAULT_MODE, HIGH_PERFORMANCE
+from zoo.ascend.program import DEFAULT_PRECISION, Program, build
 from zoo.ascend.timeline import trace
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
@@ -118,7 +119,9 @@ def compile_artifact(
     *,
     batches: Sequence[int] = (),
     sizes: Mapping[str, int] | None = None,
-    precision: str = "cube_fp16",
+    precision: str = DEFAULT_PRECISION,
+    keep: Sequence[str] = (),
+    implementation: str = HIGH_PERFORMANCE,
     aipp: bool = False,
     small_channel: bool = False,
     out: Path | None = None,
@@ -132,6 +135,8 @@ def compile_artifact(
         batches: Sizes of the dimension ``batch``; by default 1, 4, 8, 16, 32, 64, or the graph's own where it is fixed.
         sizes: Sizes of the other symbolic dimensions; by default those of the card.
         precision: The precision mode.
+        keep: Patterns of node names or source modules that stay in float32.
+        implementation: ``high_performance`` or ``high_precision`` kernels for fp16 on the vector unit.
         aipp: Whether pictures are brought into a first convolution's layout on their way in.
         small_channel: Whether a first convolution takes its few channels unpadded.
         out: Where programs (ONNX) and timelines go, if anywhere.
@@ -148,14 +153,25 @@ def compile_artifact(
     for done, batch in enumerate(wanted):
         progress(done, len(wanted))
         wanted_sizes = {**given, **({BATCH: batch} if BATCH in symbols(model) else {})}
-        programs.append(build(model, chip, wanted_sizes, precision, aipp=aipp, small_channel=small_channel))
+        programs.append(
+            build(
+                model,
+                chip,
+                wanted_sizes,
+                precision,
+                keep=keep,
+                implementation=implementation,
+                aipp=aipp,
+                small_channel=small_channel,
+            )
+        )
     progress(len(wanted), len(wanted))
     files = [file for program in programs for file in _write(program, out)] if out else []
-    support = compatibility(model, chip, wanted)
     last = programs[-1]
+    support = compatibility(model, chip, wanted, last.precision if last.precision != DEFAULT_MODE else "")
     return Compilation(
         target=chip.name,
-        precision=precision,
+        precision=last.precision,
         modelled=True,
         batches=[_batch_row(program) for program in programs],
         ops=[_operator_row(last, index) for index in range(len(last.kernels))],
@@ -218,10 +234,13 @@ def _beside(tensor: ir.ExternalTensor, out: Path) -> ir.ExternalTensor:
     """Return ``tensor`` with its file in ``out``: ONNX takes no external data from elsewhere."""
     source, target = Path(tensor.path), out / Path(tensor.location).name
     if source.is_file() and not target.exists():
+        # No hard link: readers refuse external data with several of them.
+        beside = target.with_name(f".{target.name}.tmp-{os.getpid()}")
         try:
-            os.link(source, target)
-        except OSError:  # another file system
-            shutil.copyfile(source, target)
+            shutil.copyfile(source, beside)
+            os.replace(beside, target)
+        finally:
+            beside.unlink(missing_ok=True)
     return ir.ExternalTensor(
         target.name, tensor.offset, tensor.length, tensor.dtype, shape=tensor.shape, name=tensor.name, base_dir=out
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import onnx_ir as ir
 
@@ -12,7 +13,11 @@ from zoo.ascend import operators
 from zoo.ascend.formats import FORMAT, Format, storage_elements
 from zoo.ascend.operators import is_view, operator_of
 from zoo.ascend.passes.fuse import KERNEL
+from zoo.ascend.precision import PRECISION
 from zoo.ascend.products import BLOCK, Product, padded, products_of
+
+# Bytes of a result by what its node computes in; the cube adds in float32 and hands that out in fp16_fp32.
+_STORED: Final = {"fp32": 4, "hf32": 4, "fp16_fp32": 4, "fp16": 2, "bf16": 2, "int8": 2}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Kernel:
         run_bytes: For a kernel that only moves elements: the bytes that stay side by side; 0 for all others.
         elements: Elements of the largest tensor that it computes.
         steps: How often it is launched: the length of the sequence for a recurrent operator, else 1.
+        precision: What its first operator computes in (``zoo.ascend.precision``).
     """
 
     index: int
@@ -67,6 +73,7 @@ class Kernel:
     run_bytes: int = 0
     elements: int = 0
     steps: int = 1
+    precision: str = "fp16"
 
     @property
     def macs(self) -> int:
@@ -108,8 +115,9 @@ def _kernel(index: int, nodes: Sequence[ir.Node], element_bytes: int) -> Kernel:
         index=index,
         name=root.name or f"kernel{index}",
         operator=operator_of(root),
-        operators=tuple(operator_of(node) for node in nodes),
+        operators=tuple(name for name in map(operator_of, nodes) if name != operators.ROUNDING),
         unit=props.get("unit", "vector"),
+        precision=props.get(PRECISION, "exact"),
         source=" ".join(filter(None, (props.get("zooport.module", ""), props.get("zooport.line", "")))),
         reads=tuple(_tensors(read, element_bytes)),
         writes=tuple(_tensors(written, element_bytes)),
@@ -171,11 +179,17 @@ def static_shape(value: ir.Value) -> tuple[int, ...]:
 
 
 def value_bytes(value: ir.Value, element_bytes: int) -> int:
-    """Return the bytes of one element of ``value`` on the chip."""
+    """Return the bytes of one element of ``value`` on the chip: what its kernel writes, whatever the emulator holds.
+
+    A graph's own inputs come as they are in the source.
+    """
     dtype = value.dtype
-    if dtype is None or dtype in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
-        return element_bytes
-    return max(1, int(dtype.itemsize))
+    if dtype is not None and dtype not in (ir.DataType.FLOAT, ir.DataType.DOUBLE):
+        return max(1, int(dtype.itemsize))
+    producer = value.producer()
+    if producer is not None:
+        return _STORED.get(producer.metadata_props.get(PRECISION, ""), element_bytes)
+    return 4 if value.is_graph_input() else element_bytes
 
 
 def _elements(value: ir.Value) -> int:

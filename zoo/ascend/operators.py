@@ -14,7 +14,7 @@ from zoo.ascend.functions import DOMAIN
 # block; what has no instruction is counted by the chain that CANN's TBE kernels build it from (x * sigmoid(1.702 x) for
 # gelu, exp / (1 + exp) for sigmoid and tanh, a polynomial for erf). The counts are of instructions, not measured.
 _PASSES: Final[Mapping[float, str]] = {
-    0: "Identity Dropout RoundFp16 RoundFiniteFp16 NanToZero",
+    0: "Identity Dropout Rounding",
     1: """Abs Add And BitwiseAnd BitwiseNot BitwiseOr BitwiseXor Cast CastLike Ceil Equal Floor Greater
           GreaterOrEqual IsInf IsNaN Less LessOrEqual Max Min Mul Neg Not Or Relu Round Sub Sum Where Xor""",
     2: "BatchNormalization Clip Mean PRelu LeakyRelu Sign ThresholdedRelu Shrink BitShift",
@@ -74,13 +74,18 @@ VIEWS: Final = NO_KERNEL - {"Constant", "ConstantOfShape", "Shape", "Size"}
 # A kernel may take in elementwise operators behind these.
 FUSES: Final = frozenset((*CUBE, *ELEMENTWISE, *REDUCING, *WINDOWED))
 
-_BASES: Final = (*sorted(CUBE, key=len, reverse=True), "TransData")
+# Rounding a value to a narrower format: part of storing it, never a kernel of its own.
+ROUNDING: Final = "Rounding"
+
+_BASES: Final = sorted({*CUBE, *ELEMENTWISE, *REDUCING, *WINDOWED, "TransData"}, key=len, reverse=True)
 
 
 def operator_of(node: ir.Node) -> str:
     """Return the standard operator that ``node`` computes, also where it is lowered to a function of ours."""
-    if node.domain != DOMAIN or node.op_type in ELEMENTWISE:
+    if node.domain != DOMAIN:
         return node.op_type
+    if node.op_type.startswith("Round") or node.op_type == "NanToZero":
+        return ROUNDING
     return next((base for base in _BASES if node.op_type.startswith(base)), node.op_type)
 
 
@@ -88,8 +93,10 @@ def is_view(node: ir.Node) -> bool:
     """Say whether ``node`` only describes its input anew, so that no kernel runs for it.
 
     Beside reshapes that is a transpose of the last two axes right before a matrix product: the cube reads its operands
-    either way round (GE's transpose fusion).
+    either way round (GE's transpose fusion); and a rounding that no kernel took in.
     """
+    if operator_of(node) == ROUNDING:
+        return "ascend.kernel" not in node.metadata_props
     if node.domain:
         return False
     if node.op_type in VIEWS:

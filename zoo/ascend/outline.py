@@ -55,7 +55,7 @@ def outline(program: Program) -> ir.Model:
 def _notes(program: Program, kernel: Kernel) -> dict[str, str]:
     """Return what is known of ``kernel``; figures of the cost model are called modelled."""
     spent, index = program.costs, kernel.index
-    cut = tilings(kernel, program.chip, program.element_bytes)
+    cut = tilings(kernel, program.chip)
     notes: dict[str, Any] = {
         "unit": kernel.unit,
         "operators": " + ".join(kernel.operators),

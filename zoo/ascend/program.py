@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from typing import Final
 
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass
@@ -21,9 +22,13 @@ from zoo.ascend.passes.infer_types import InferTypesPass
 from zoo.ascend.passes.inline_functions import InlineFunctionsPass
 from zoo.ascend.passes.specialise import SpecialisePass, symbols
 from zoo.ascend.passes.split_attention import SplitAttentionPass
+from zoo.ascend.precision import HIGH_PERFORMANCE, find_mode
 from zoo.ascend.verifier import verify
 from zoo.ascend.workload import Workload, workload
 from zoo.errors import UserError
+
+# ATC's own default, and what published measurements were made with.
+DEFAULT_PRECISION: Final = "force_fp16"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +41,6 @@ class Program:
         sizes: The sizes that symbolic dimensions were given.
         precision: The precision mode.
         kernels: The kernels in the order of execution.
-        element_bytes: Size of a floating-point element on the chip.
     """
 
     model: ir.Model = dataclasses.field(repr=False)
@@ -44,12 +48,11 @@ class Program:
     sizes: Mapping[str, int]
     precision: str
     kernels: Sequence[Kernel] = dataclasses.field(repr=False)
-    element_bytes: int = 2
 
     @functools.cached_property
     def workload(self) -> Workload:
         """What the kernels ask of the chip."""
-        return workload(self.kernels, self.chip, self.element_bytes)
+        return workload(self.kernels, self.chip)
 
     @property
     def samples(self) -> int:
@@ -93,8 +96,10 @@ def build(
     model: ir.Model,
     chip: Chip,
     sizes: Mapping[str, int],
-    precision: str = "cube_fp16",
+    precision: str = DEFAULT_PRECISION,
     *,
+    keep: Collection[str] = (),
+    implementation: str = HIGH_PERFORMANCE,
     aipp: bool = False,
     small_channel: bool = False,
 ) -> Program:
@@ -104,7 +109,9 @@ def build(
         model: A model of standard operators. It is left as it is; its tensors are shared.
         chip: The target, from ``load_chip``.
         sizes: The size of every symbolic dimension of the inputs.
-        precision: As ``compile_model`` takes it.
+        precision: The precision mode; by default what ATC does where nothing is asked for.
+        keep: Patterns of node names or source modules that stay in float32.
+        implementation: ``high_performance`` or ``high_precision`` kernels for fp16 on the vector unit.
         aipp: Whether pictures are brought into a first convolution's layout on their way in (ATC's
             ``--insert_op_conf``), so that no TransData is needed.
         small_channel: Whether that convolution then takes its up to 4 channels unpadded (``enable_small_channel``).
@@ -124,8 +131,8 @@ def build(
     for step in before(sizes):
         step(static)
         verify(static, after=type(step).__name__)
-    compiled = compile_model(static, chip, precision)
+    compiled = compile_model(static, chip, precision, keep=keep, implementation=implementation)
     for step in after(chip, aipp=aipp, small_channel=small_channel):
         step(compiled)
         verify(compiled, after=type(step).__name__)
-    return Program(compiled, chip, dict(sizes), precision, kernels_of(compiled))
+    return Program(compiled, chip, dict(sizes), find_mode(precision).name, kernels_of(compiled))

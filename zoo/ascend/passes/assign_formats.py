@@ -10,7 +10,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from zoo.ascend.formats import C0, FORMAT, Format
 from zoo.ascend.functions import DOMAIN, VERSION, add_functions
 from zoo.ascend.hardware import Chip
-from zoo.ascend.operators import ELEMENTWISE, NO_KERNEL, REDUCING, WINDOWED, is_view, operator_of
+from zoo.ascend.operators import ELEMENTWISE, NO_KERNEL, REDUCING, ROUNDING, WINDOWED, is_view, operator_of
 from zoo.ascend.passes.fuse import KERNEL
 
 _DEFINITION: Final = {"TransData": "(X) => (Y) { Y = Identity(X) }"}
@@ -60,7 +60,8 @@ class AssignFormatsPass(InPlacePass):
             return
         data = [value for value in node.inputs if value is not None and _is_data(value)]
         if operator in NO_KERNEL or is_view(node):
-            layout = _of(data[0]) if data and _unpadded(data[0], node.outputs[0]) else Format.ND
+            same = operator == ROUNDING or (bool(data) and _unpadded(data[0], node.outputs[0]))
+            layout = _of(data[0]) if data and same else Format.ND
         else:
             number = node.metadata_props.get(KERNEL, "")
             layout = self._assigned.setdefault(number, self._wanted(node, operator, data)) if number else Format.ND

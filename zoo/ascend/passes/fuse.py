@@ -7,7 +7,7 @@ from typing import Final
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult, PostconditionError
 
-from zoo.ascend.operators import ELEMENTWISE, FUSES, NO_KERNEL, is_view, operator_of
+from zoo.ascend.operators import ELEMENTWISE, FUSES, NO_KERNEL, ROUNDING, is_view, operator_of
 
 # Key in a node's metadata: the number of the kernel that runs it; nodes with one number are one kernel.
 KERNEL: Final = "ascend.kernel"
@@ -49,7 +49,7 @@ class FusePass(InPlacePass):
 
 def needs_kernel(node: ir.Node) -> bool:
     """Say whether anything has to run on the chip for ``node``: not for constants and new views of a tensor."""
-    if operator_of(node) in NO_KERNEL or is_view(node):
+    if operator_of(node) in (*NO_KERNEL, ROUNDING) or is_view(node):
         return False
     given = [value for value in node.inputs if value is not None]
     return not given or any(value.is_graph_input() or value.const_value is None for value in given)
