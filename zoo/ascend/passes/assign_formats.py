@@ -111,7 +111,16 @@ class AssignFormatsPass(InPlacePass):
         if known is not None:
             return known
         result = ir.Value(name=f"{value.name}/{layout}", type=value.type, shape=value.shape)
-        node = self._transdata(value, layout, result)
+        producer = value.producer()
+        source = producer.inputs[0] if producer is not None and producer.inputs else None
+        if producer is not None and operator_of(producer) == ROUNDING and is_view(producer) and source is not None:
+            # What is rounded is converted, so that others who read it share the conversion.
+            inner = source if _of(source) is layout else self._convert(source, layout, reader)
+            node = ir.node(producer.op_type, [inner], domain=DOMAIN, name=f"{result.name}/Round", outputs=[result])
+            node.metadata_props.update({key: text for key, text in producer.metadata_props.items() if key != KERNEL})
+            result.metadata_props[FORMAT] = layout
+        else:
+            node = self._transdata(value, layout, result)
         if reader.graph is not None:
             reader.graph.insert_before(reader, node)
         self._converted[value, layout] = result
