@@ -1,14 +1,14 @@
-"""The verb ``compile``: what a chip makes of an artifact, how fast, and why."""
+"""What the verb ``compile`` asks and prints: what a chip makes of an artifact, how fast, and why."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UserError
-from zoo.verb import Verb
+from zoo.record import to_json
 
 if TYPE_CHECKING:
     from zoo.ascend.compilation import Compilation
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 _SHOWN = 12
 
 
-def _configure(parser: argparse.ArgumentParser) -> None:
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the options of ``compile``."""
     parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
     parser.add_argument("--target", required=True, metavar="CHIP", help="a chip, such as ascend310p3")
     parser.add_argument("--batch", default="", metavar="N,N,...", help="batches to compile (default: 1,4,8,16,32,64)")
@@ -45,7 +46,8 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
-def _run(args: argparse.Namespace) -> int:
+def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int:
+    """Compile as the options say; ``extra`` goes into the record beside what was compiled."""
     from zoo.artifact import open_artifact
     from zoo.ascend.compilation import compile_artifact
     from zoo.console import emit_json, progress
@@ -66,8 +68,9 @@ def _run(args: argparse.Namespace) -> int:
             out=args.out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )
-    artifact.add_result(f"ascend-{result.target.removeprefix('ascend')}", result)
-    emit_json(result) if args.json else _show(result)
+    record = {**to_json(result), **to_json(extra or {})}
+    artifact.add_result(f"ascend-{result.target.removeprefix('ascend')}", record)
+    emit_json(record) if args.json else _show(result)
     return 0
 
 
@@ -136,6 +139,3 @@ def _worth(result: Compilation) -> str:
         f"{known['median_ape']:.0%} (median) on {known['chip']}; {known['within_1.5x']:.0%} of {known['rows']} figures "
         "are within 1.5 times"
     )
-
-
-COMPILE = Verb("compile", "compile for a chip: speed, memory and obstacles, modelled", _configure, _run)
