@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import onnx_ir as ir
@@ -14,6 +15,8 @@ from zoo.ascend.operators import NO_KERNEL
 from zoo.ascend.passes.assign_units import unit_of
 from zoo.ascend.passes.specialise import symbols
 
+# The dimension that counts samples, by the name that the porters give it.
+BATCH: Final = "batch"
 # What ATC's ONNX parser takes, and how many static graphs one model may hold (chip facts: ATC documents).
 ATC_OPSETS: Final = (11, 18)
 MOST_GEARS: Final = 100
@@ -85,14 +88,19 @@ class Compatibility:
 
 
 def compatibility(
-    model: ir.Model, chip: Chip, batches: Sequence[int] = (1,), precision_mode: str = ""
+    model: ir.Model,
+    chip: Chip,
+    batches: Sequence[int] = (1,),
+    sizes: Mapping[str, int] = MappingProxyType({}),
+    precision_mode: str = "",
 ) -> Compatibility:
     """Return what ``chip`` and ATC make of ``model``, a graph of standard operators.
 
     Args:
         model: The graph as it was ported, before any lowering.
         chip: The target.
-        batches: The sizes of the first symbolic dimension, for ATC's gears.
+        batches: The sizes of the dimension ``batch``, for ATC's gears.
+        sizes: The sizes of other symbolic dimensions.
         precision_mode: ATC's ``--precision_mode``; its own default where it is empty.
     """
     dynamic = symbols(model)
@@ -112,7 +120,7 @@ def compatibility(
         opset=opset,
         atc_opset=ATC_OPSETS[0] <= opset <= ATC_OPSETS[1],
         notes=_notes(model, chip, opset, open_sizes, batches),
-        atc=_command(model, chip, batches, precision_mode),
+        atc=_command(model, chip, batches, sizes, precision_mode),
     )
 
 
@@ -175,14 +183,16 @@ def _notes(model: ir.Model, chip: Chip, opset: int, open_sizes: Sequence[str], b
     return notes
 
 
-def _command(model: ir.Model, chip: Chip, batches: Sequence[int], precision_mode: str) -> str:
-    """Return the command line that makes an offline model of the graph, gears for the first axis included."""
-    gears = len(batches) > 1 and bool(symbols(model))
+def _command(model: ir.Model, chip: Chip, batches: Sequence[int], sizes: Mapping[str, int], precision_mode: str) -> str:
+    """Return the command line that makes an offline model of the graph, with gears for several batches.
+
+    A dimension of which no size is known stays -1, which ATC refuses: it has to be filled in.
+    """
+    gears = len(batches) > 1 and BATCH in symbols(model)
+    known = {**sizes, BATCH: -1 if gears else batches[0]}
     shapes = []
     for value in model.graph.inputs:
-        dims = [dim if isinstance(dim, int) else -1 for dim in value.shape or ()]
-        if not gears and dims and batches:
-            dims = [batches[0] if dim == -1 else dim for dim in dims]
+        dims = [dim if isinstance(dim, int) else known.get(str(dim.value), -1) for dim in value.shape or ()]
         shapes.append(f"{value.name}:{','.join(map(str, dims))}")
     parts = ["atc", "--framework=5", "--model=model.onnx", "--output=model", f"--soc_version={chip.soc_names[0]}"]
     parts.append("--input_shape=" + ";".join(shapes))

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from zoo.artifact import Artifact
 from zoo.ascend.advice import advice
-from zoo.ascend.compatibility import Compatibility, compatibility
+from zoo.ascend.compatibility import BATCH, Compatibility, compatibility
 from zoo.ascend.cost import vector_rate
 from zoo.ascend.hardware import Chip, load_chip
 from zoo.ascend.memory import plan
@@ -27,8 +27,6 @@ from zoo.inputs import InputSpec
 from zoo.record import dumps, write_atomically
 
 BATCHES: Final = (1, 4, 8, 16, 32, 64)
-# The dimension that counts samples, by the name that the porters give it.
-BATCH: Final = "batch"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -168,7 +166,7 @@ def compile_artifact(
     progress(len(wanted), len(wanted))
     files = [file for program in programs for file in _write(program, out)] if out else []
     last = programs[-1]
-    support = compatibility(model, chip, wanted, last.precision if last.precision != DEFAULT_MODE else "")
+    support = compatibility(model, chip, wanted, given, last.precision if last.precision != DEFAULT_MODE else "")
     return Compilation(
         target=chip.name,
         precision=last.precision,

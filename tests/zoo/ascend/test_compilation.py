@@ -107,7 +107,7 @@ def test_what_the_chip_lacks_is_listed_with_a_way_out(read):
         at = NonZero(y)
     }"""
     )
-    found = compatibility(model, load_chip("ascend310p3"), [1, 4], "force_fp16")
+    found = compatibility(model, load_chip("ascend310p3"), [1, 4], precision_mode="force_fp16")
     assert found.operators[0].op == "NonZero"
     assert found.operators[0].unit == "aicpu"
     assert "mask" in found.operators[0].rewrite
