@@ -13,7 +13,7 @@ from scipy.optimize import least_squares
 from zoo.ascend.cost import Constants, costs
 from zoo.ascend.hardware import Chip
 from zoo.ascend.passes.specialise import symbols
-from zoo.ascend.program import build
+from zoo.ascend.program import Options, build
 from zoo.ascend.workload import Workload, joined
 
 # What is expected before any measurement, and by which factor (natural logarithm) it may well be wrong. Factors on
@@ -45,7 +45,7 @@ _PRIOR: Final[Mapping[str, tuple[float, float]]] = {
 _NOISE: Final = 0.15
 
 
-class Options(Protocol):
+class Measurement(Protocol):
     """How a measured model was compiled, beside its precision: ``zoo.ascend.published.Row`` says so."""
 
     @property
@@ -88,7 +88,7 @@ class Measured(Protocol):
         ...
 
     @property
-    def row(self) -> Options | None:
+    def row(self) -> Measurement | None:
         """How it was compiled; None for the default."""
         ...
 
@@ -99,7 +99,7 @@ class Fitted:
 
     constants: Constants
 
-    def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Options | None = None) -> float:
+    def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Measurement | None = None) -> float:
         """Return the modelled time of one execution of ``batch`` samples, in seconds."""
         return total(workload_of(model, chip, batch, options), chip, self.constants)
 
@@ -109,12 +109,13 @@ class Fitted:
 _WORKLOADS: dict[tuple[int, str, int, bool, bool], tuple[ir.Model, Workload]] = {}
 
 
-def workload_of(model: ir.Model, chip: Chip, batch: int, options: Options | None = None) -> Workload:
+def workload_of(model: ir.Model, chip: Chip, batch: int, options: Measurement | None = None) -> Workload:
     """Return the work of ``model`` on ``chip``, all its symbolic dimensions being ``batch``."""
     aipp, small = (options.aipp, options.small_channel) if options else (False, False)
     key = (id(model), chip.name, batch, aipp, small)
     if key not in _WORKLOADS:
-        program = build(model, chip, dict.fromkeys(symbols(model), batch), aipp=aipp, small_channel=small)
+        inputs = Options(aipp=aipp, small_channel=small)
+        program = build(model, chip, dict.fromkeys(symbols(model), batch), inputs)
         _WORKLOADS[key] = (model, program.workload)
     return _WORKLOADS[key][1]
 

@@ -50,9 +50,11 @@ def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int
     """Compile as the options say; ``extra`` goes into the record beside what was compiled."""
     from zoo.artifact import open_artifact
     from zoo.ascend.compilation import compile_artifact
+    from zoo.ascend.program import Options
     from zoo.console import emit_json, progress
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    options = Options(args.precision, tuple(args.keep), args.implementation, args.aipp, args.small_channel)
     with progress() as bar:
         task = bar.add_task("compile", total=None)
         result = compile_artifact(
@@ -60,11 +62,7 @@ def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int
             args.target,
             batches=_numbers(args.batch),
             sizes=_sizes(args.size),
-            precision=args.precision,
-            keep=args.keep,
-            implementation=args.implementation,
-            aipp=args.aipp,
-            small_channel=args.small_channel,
+            options=options,
             out=args.out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
         )

@@ -17,6 +17,7 @@ from zoo.ascend.passes.specialise import symbols
 
 # The dimension that counts samples, by the name that the porters give it.
 BATCH: Final = "batch"
+NO_SIZES: Final[Mapping[str, int]] = MappingProxyType({})
 # What ATC's ONNX parser takes, and how many static graphs one model may hold (chip facts: ATC documents).
 ATC_OPSETS: Final = (11, 18)
 MOST_GEARS: Final = 100
@@ -91,7 +92,7 @@ def compatibility(
     model: ir.Model,
     chip: Chip,
     batches: Sequence[int] = (1,),
-    sizes: Mapping[str, int] = MappingProxyType({}),
+    sizes: Mapping[str, int] = NO_SIZES,
     precision_mode: str = "",
 ) -> Compatibility:
     """Return what ``chip`` and ATC make of ``model``, a graph of standard operators.

@@ -13,14 +13,14 @@ import onnx_ir as ir
 
 from zoo.artifact import Artifact
 from zoo.ascend.advice import advice
-from zoo.ascend.compatibility import BATCH, Compatibility, compatibility
+from zoo.ascend.compatibility import BATCH, NO_SIZES, Compatibility, compatibility
 from zoo.ascend.cost import vector_rate
 from zoo.ascend.hardware import Chip, load_chip
 from zoo.ascend.memory import plan
 from zoo.ascend.outline import outline
 from zoo.ascend.passes.specialise import symbols
-from zoo.ascend.precision import DEFAULT_MODE, HIGH_PERFORMANCE
-from zoo.ascend.program import DEFAULT_PRECISION, Program, build
+from zoo.ascend.precision import DEFAULT_MODE
+from zoo.ascend.program import DEFAULT, Options, Program, build
 from zoo.ascend.timeline import trace
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
@@ -116,12 +116,8 @@ def compile_artifact(
     target: str,
     *,
     batches: Sequence[int] = (),
-    sizes: Mapping[str, int] | None = None,
-    precision: str = DEFAULT_PRECISION,
-    keep: Sequence[str] = (),
-    implementation: str = HIGH_PERFORMANCE,
-    aipp: bool = False,
-    small_channel: bool = False,
+    sizes: Mapping[str, int] = NO_SIZES,
+    options: Options = DEFAULT,
     out: Path | None = None,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Compilation:
@@ -132,11 +128,7 @@ def compile_artifact(
         target: A chip's name.
         batches: Sizes of the dimension ``batch``; by default 1, 4, 8, 16, 32, 64, or the graph's own where it is fixed.
         sizes: Sizes of the other symbolic dimensions; by default those of the card.
-        precision: The precision mode.
-        keep: Patterns of node names or source modules that stay in float32.
-        implementation: ``high_performance`` or ``high_precision`` kernels for fp16 on the vector unit.
-        aipp: Whether pictures are brought into a first convolution's layout on their way in.
-        small_channel: Whether a first convolution takes its few channels unpadded.
+        options: Precision and layout of the inputs.
         out: Where programs (ONNX) and timelines go, if anywhere.
         progress: Called with batches done and batches in all.
 
@@ -144,36 +136,32 @@ def compile_artifact(
         UserError: If a dimension has no size, a size is not positive, or the graph cannot be compiled.
     """
     chip, model = load_chip(target), artifact.model()
-    wanted = _batches(model, batches)
-    given = {**_card_sizes(artifact), **(sizes or {})}
-    _refuse_unknown(model, sizes or {})
+    _refuse_unknown(model, sizes)
+    given, wanted = {**_card_sizes(artifact), **sizes}, _batches(model, batches)
     programs = []
     for done, batch in enumerate(wanted):
         progress(done, len(wanted))
-        wanted_sizes = {**given, **({BATCH: batch} if BATCH in symbols(model) else {})}
-        programs.append(
-            build(
-                model,
-                chip,
-                wanted_sizes,
-                precision,
-                keep=keep,
-                implementation=implementation,
-                aipp=aipp,
-                small_channel=small_channel,
-            )
-        )
+        programs.append(build(model, chip, {**given, **_sized(model, batch)}, options))
     progress(len(wanted), len(wanted))
-    files = [file for program in programs for file in _write(program, out)] if out else []
+    mode = programs[-1].precision
+    support = compatibility(model, chip, wanted, given, mode if mode != DEFAULT_MODE else "")
+    return _record(programs, support, [file for program in programs for file in _write(program, out)] if out else [])
+
+
+def _sized(model: ir.Model, batch: int) -> dict[str, int]:
+    return {BATCH: batch} if BATCH in symbols(model) else {}
+
+
+def _record(programs: Sequence[Program], support: Compatibility, files: Sequence[str]) -> Compilation:
+    """Return the record of the same model at rising batches."""
     last = programs[-1]
-    support = compatibility(model, chip, wanted, given, last.precision if last.precision != DEFAULT_MODE else "")
     return Compilation(
-        target=chip.name,
+        target=last.chip.name,
         precision=last.precision,
         modelled=True,
         batches=[_batch_row(program) for program in programs],
         ops=[_operator_row(last, index) for index in range(len(last.kernels))],
-        roofline=_roofs(chip),
+        roofline=_roofs(last.chip),
         unsupported=[f"{item.op}: {item.reason}" for item in support.operators if item.unit == "unsupported"],
         compatibility=support,
         advice=advice(programs),

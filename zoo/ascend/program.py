@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import onnx_ir as ir
@@ -27,8 +27,28 @@ from zoo.ascend.verifier import verify
 from zoo.ascend.workload import Workload, workload
 from zoo.errors import UserError
 
-# ATC's own default, and what published measurements were made with.
-DEFAULT_PRECISION: Final = "force_fp16"
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What ATC is told beside the model.
+
+    Attributes:
+        precision: The precision mode; by default ATC's own, with which published measurements were made.
+        keep: Patterns of node names or source modules that stay in float32.
+        implementation: ``high_performance`` or ``high_precision`` kernels for fp16 on the vector unit.
+        aipp: Whether pictures are brought into a first convolution's layout on their way in (``--insert_op_conf``), so
+            that no TransData is needed.
+        small_channel: Whether that convolution then takes its up to 4 channels unpadded (``enable_small_channel``).
+    """
+
+    precision: str = "force_fp16"
+    keep: tuple[str, ...] = ()
+    implementation: str = HIGH_PERFORMANCE
+    aipp: bool = False
+    small_channel: bool = False
+
+
+DEFAULT: Final = Options()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,34 +107,20 @@ def before(sizes: Mapping[str, int]) -> list[InPlacePass]:
     ]
 
 
-def after(chip: Chip, *, aipp: bool = False, small_channel: bool = False) -> list[InPlacePass]:
+def after(chip: Chip, options: Options) -> list[InPlacePass]:
     """Return the passes that turn a graph with the chip's numerics into kernels."""
-    return [SplitAttentionPass(chip), FusePass(), AssignFormatsPass(chip, aipp=aipp, small_channel=small_channel)]
+    formats = AssignFormatsPass(chip, aipp=options.aipp, small_channel=options.small_channel)
+    return [SplitAttentionPass(chip), FusePass(), formats]
 
 
-def build(
-    model: ir.Model,
-    chip: Chip,
-    sizes: Mapping[str, int],
-    precision: str = DEFAULT_PRECISION,
-    *,
-    keep: Collection[str] = (),
-    implementation: str = HIGH_PERFORMANCE,
-    aipp: bool = False,
-    small_channel: bool = False,
-) -> Program:
+def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], options: Options = DEFAULT) -> Program:
     """Compile ``model`` for ``chip`` and one size of its inputs.
 
     Args:
         model: A model of standard operators. It is left as it is; its tensors are shared.
         chip: The target, from ``load_chip``.
         sizes: The size of every symbolic dimension of the inputs.
-        precision: The precision mode; by default what ATC does where nothing is asked for.
-        keep: Patterns of node names or source modules that stay in float32.
-        implementation: ``high_performance`` or ``high_precision`` kernels for fp16 on the vector unit.
-        aipp: Whether pictures are brought into a first convolution's layout on their way in (ATC's
-            ``--insert_op_conf``), so that no TransData is needed.
-        small_channel: Whether that convolution then takes its up to 4 channels unpadded (``enable_small_channel``).
+        options: Precision and layout of the inputs.
 
     Raises:
         UserError: If a dimension has no size, or the model cannot be compiled.
@@ -131,8 +137,8 @@ def build(
     for step in before(sizes):
         step(static)
         verify(static, after=type(step).__name__)
-    compiled = compile_model(static, chip, precision, keep=keep, implementation=implementation)
-    for step in after(chip, aipp=aipp, small_channel=small_channel):
+    compiled = compile_model(static, chip, options.precision, keep=options.keep, implementation=options.implementation)
+    for step in after(chip, options):
         step(compiled)
         verify(compiled, after=type(step).__name__)
-    return Program(compiled, chip, dict(sizes), find_mode(precision).name, kernels_of(compiled))
+    return Program(compiled, chip, dict(sizes), find_mode(options.precision).name, kernels_of(compiled))

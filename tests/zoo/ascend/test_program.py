@@ -20,7 +20,7 @@ from zoo.ascend.hardware import load_chip
 from zoo.ascend.outline import outline
 from zoo.ascend.passes.fold_constants import FoldConstantsPass
 from zoo.ascend.products import Product, products_of
-from zoo.ascend.program import build
+from zoo.ascend.program import Options, build
 from zoo.ascend.tiling import tile
 from zoo.ascend.timeline import trace
 from zoo.errors import UserError
@@ -209,7 +209,7 @@ def test_few_channels_kept_in_fours_spare_three_quarters_of_the_first_convolutio
     model = read("g (float[1, 3, 32, 32] x, float[16, 3, 7, 7] w) => (float[1, 16, 26, 26] y) { y = Conv(x, w) }")
     model.graph.inputs[1].const_value = ir.tensor(np.zeros((16, 3, 7, 7), np.float32), name="w")
     model.graph.register_initializer(model.graph.inputs.pop(1))
-    padded, small = (build(model, CHIP, {}, small_channel=option) for option in (False, True))
+    padded, small = (build(model, CHIP, {}, Options(small_channel=option)) for option in (False, True))
     (before,), (after,) = ([kernel for kernel in found.kernels if kernel.products] for found in (padded, small))
     assert after.products[0].k < before.products[0].k / 3.5
     assert [str(tensor.format) for tensor in after.reads if not tensor.constant] == ["NC1HWC0_C04"]
