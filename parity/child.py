@@ -28,6 +28,8 @@ from zoo.errors import UserError
 
 # How often a child's memory is looked at.
 POLL_S = 0.1
+# The signal on which a child writes its stack, and how long that may take.
+_WHERE, _WHERE_S = signal.SIGUSR1, 0.3
 # Lines of what a dead child wrote that are kept, and bytes of its log that are read for them.
 _LAST_LINES, _LAST_BYTES = 12, 1 << 16
 
@@ -205,8 +207,15 @@ class Child:
             peak, limit = self.peak_rss_bytes / 2**30, limits.memory_bytes / 2**30
             why = f"stopped at {peak:.2f} GiB of memory, limit {limit:g}"
         if why:
+            self._ask_where()
             _kill(self._process)
             raise ChildDiedError(self._failure(why, limited=True))
+
+    def _ask_where(self) -> None:
+        """Let the child write where it is; it does so in whatever code it hangs."""
+        with contextlib.suppress(OSError):
+            os.kill(self._process.pid or 0, _WHERE)
+            time.sleep(_WHERE_S)
 
     def _ended(self) -> Failure:
         self._process.join(5.0)
@@ -261,11 +270,13 @@ def run_apart(
             while True:
                 word = child.listen(POLL_S)
                 if word is not None and word[0] == "result":
+                    sys.stderr.write(child.output())
                     return word[1]
                 if word is not None:
                     heard(*word)
-        finally:
+        except UserError:
             sys.stderr.write(child.output())
+            raise
 
 
 # -- the far end ---------------------------------------------------------------------------------------------------
@@ -275,7 +286,7 @@ def _serve(
     pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], log: Path, folder: Path, near: int
 ) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the near end hears it too, and kills
-    threading.Thread(target=_end_with, args=(near,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(near, folder), daemon=True).start()
     _redirect(log)
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)  # what is left there goes with the folder
     with contextlib.suppress(OSError):
@@ -308,10 +319,11 @@ def _redirect(log: Path) -> None:
     for number in (1, 2):
         os.dup2(stream.fileno(), number)
     faulthandler.enable()  # a crash says where
+    faulthandler.register(_WHERE, all_threads=False)
 
 
-def _end_with(near: int) -> None:
-    """End this process when the one that waits for it has died without a word.
+def _end_with(near: int, folder: Path) -> None:
+    """End this process, and clear up, when the one that waits for it has died without a word.
 
     Its parent is no sign of it: that may be a process which children are forked from, and which outlives it.
     """
@@ -319,6 +331,7 @@ def _end_with(near: int) -> None:
         process = psutil.Process(near)
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(1)
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 
 
@@ -343,7 +356,13 @@ def _tail(log: Path) -> str:
 
 
 def _last_lines(log: Path) -> list[str]:
-    return [line for line in _tail(log).splitlines() if line.strip()][-_LAST_LINES:]
+    """Return the last lines of a log; of a stack that a crash or :data:`_WHERE` wrote, the innermost frames."""
+    lines = [line for line in _tail(log).splitlines() if line.strip()]
+    stacks = [place for place, line in enumerate(lines) if line.startswith(("Current thread", "Stack (most recent"))]
+    if not stacks:
+        return lines[-_LAST_LINES:]
+    before = [line for line in lines[: stacks[-1]] if not line.startswith(("  File", "Thread "))]
+    return [*before[-_LAST_LINES // 2 :], *lines[stacks[-1] :][: _LAST_LINES // 2]]
 
 
 def _kill(process: Any) -> None:

@@ -17,11 +17,10 @@ from parity.layers.mistakes import find_mistakes
 from parity.sides import Sides, Triple, load_layer
 from parity.tally import OutputTally, take_in
 from parity.tolerance import Limits
-from parity.verdict import ParityResult, by_output, verdict, worst
+from parity.verdict import ParityResult, by_output, precision_of, result_name, verdict, worst
 from porters.porter import Original
 from zoo.artifact import Artifact
 from zoo.errors import UserError
-from zoo.executor import is_chip
 
 SEED = 1
 Progress = Callable[[str], None]
@@ -80,16 +79,6 @@ def judge(
     return replace(result, language=spoken)
 
 
-def precision_of(on: str) -> str:
-    """Return the precision whose budget a port is held to on an executor or a chip."""
-    return "fp16_cube" if is_chip(on) else "fp32"
-
-
-def result_name(on: str) -> str:
-    """Return the name under which the result on an executor is saved."""
-    return "parity" if on == "onnxruntime" else f"parity-{on.lower()}"
-
-
 # -- running ------------------------------------------------------------------------------------------------------
 
 
@@ -101,9 +90,9 @@ def _run_all(
     previous: Triple | None = None
     count = 0
     while not _enough(tallies, count, cases) and count < sides.most_cases:
-        progress(f"input {count + 1}")
         case = sides.ordinary(count)
         triple = sides.run(case)
+        progress(f"compare {case.name}")
         findings += take_in(tallies, triple, case, sides.groups)
         speech.take_in(triple.original, triple.truth, triple.ports, case.feed)
         if previous is not None:
@@ -111,14 +100,15 @@ def _run_all(
         previous, count = triple, count + 1
     probed = 0
     for case in sides.probes():
-        progress(case.name)
         triple = sides.run(case)
+        progress(f"compare {case.name}")
         if sides.reduced and _overflows(triple):
             sides.notes.append(f"{case.name} left out: the original itself overflows on it in this precision")
             continue
         findings += take_in(tallies, triple, case, sides.groups)
         probed += 1
     findings += sides.repeatable()
+    progress("compare the weights")
     findings += sides.weights()
     return tallies, _unique(findings), count, probed
 

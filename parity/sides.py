@@ -11,7 +11,7 @@ from typing import Any, Self
 import numpy as np
 
 from parity import cases as cases_module
-from parity import guards, rows, weights
+from parity import guards, phases, rows, weights
 from parity.cases import Case
 from parity.language import GENERATES
 from parity.layers.agreement import Agreement, near
@@ -76,13 +76,14 @@ class Sides:
         self.notes: list[str] = []
         self.truth = "float64"
         self._seed = seed
+        self._progress = progress
         self.specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
         self.plan = cases_module.plan(self.specs, seed, artifact.model().graph)
         self.groups = rows.selected(artifact.card()["outputs"])
         self._own: Precision = "fp16_cube" if precision == "fp16_cube" else "own"
         self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
-        progress("build the original")
+        progress(phases.BUILD)
         self._original = original or self._rebuild(by_layers)
         self._stack = ExitStack()
         self._sessions: dict[str, Session] = {}
@@ -95,7 +96,7 @@ class Sides:
         if self._original is not None and not self._original.runs:
             self.notes.append("the weights stay on disk: original and port were run layer by layer")
             return
-        progress("load the port")
+        progress(phases.LOAD)
         self._sessions["optimised"] = self._load(on, optimize=True)
         if on != "openvino":  # it cannot be run unoptimised
             self._sessions["unoptimised"] = self._load(on, optimize=False)
@@ -174,7 +175,10 @@ class Sides:
         """Run every side on one case."""
         if self._original is not None and not self._original.runs:
             return self._run_by_layers(case)
-        ports = {name: session.run(case.feed) for name, session in self._sessions.items()}
+        ports = {}
+        for name, session in self._sessions.items():
+            self._progress(phases.on(phases.PORT, case.name, name))
+            ports[name] = session.run(case.feed)
         if self._first is None:
             self._first = (case.feed, ports)
         batch = _batch(case.feed)
@@ -219,7 +223,9 @@ class Sides:
         if self.layers is None:
             self.layers = self._layered()
         try:
-            return self.layers.run(case.feed, case.probe)
+            return self.layers.run(
+                case.feed, case.probe, lambda done, total: self._progress(f"layer {done} of {total} on {case.name}")
+            )
         except PrecisionUnavailableError as error:
             raise self._not_by_layers(error) from error
 
@@ -242,6 +248,7 @@ class Sides:
 
     def _run_own(self, case: Case) -> Arrays:
         assert self._original is not None
+        self._progress(phases.on(phases.ORIGINAL, case.name))
         try:
             return self._original.run(case.feed, self._own)
         except PrecisionUnavailableError as error:
@@ -254,6 +261,7 @@ class Sides:
 
     def _truth(self, case: Case, own: Arrays) -> Arrays:
         assert self._original is not None
+        self._progress(phases.on(phases.TRUTH, case.name))
         if self.truth == "float64":
             try:
                 return self._original.run(case.feed, "float64")
@@ -303,6 +311,7 @@ class Sides:
         feed, before = self._first
         findings = []
         for run, session in self._sessions.items():
+            self._progress(phases.on(phases.PORT, "the first input again", run))
             after = session.run(feed)
             for name, array in after.items():
                 if name in before[run] and not _same(array, before[run][name]):

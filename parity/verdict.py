@@ -12,8 +12,10 @@ from parity.language import LanguageResult
 from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics
+from parity.phases import RunnerError
 from parity.tally import OutputTally
 from parity.tolerance import Budget, Limits, Power, budget, power
+from zoo.executor import is_chip
 from zoo.timing import machine
 
 
@@ -50,7 +52,7 @@ class ParityResult:
     Attributes:
         executor: Where the port ran.
         precision: Which budget it was held against.
-        verdict: ``pass`` or ``fail``.
+        verdict: ``pass``, ``fail``, or ``error`` where a runner ended without an answer: then nothing was measured.
         cases: Ordinary inputs and probes.
         truth: ``float64``, ``perturbation`` or ``recorded``.
         outputs: One entry for each output.
@@ -63,6 +65,7 @@ class ParityResult:
         decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
+        error: A runner's last words, where it died, hung or took too much.
     """
 
     executor: str
@@ -83,11 +86,22 @@ class ParityResult:
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)
     peak_rss_bytes: int = 0
+    error: RunnerError | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the verdict is ``pass``."""
         return self.verdict == "pass"
+
+
+def precision_of(on: str) -> str:
+    """Return the precision whose budget a port is held to on an executor or a chip."""
+    return "fp16_cube" if is_chip(on) else "fp32"
+
+
+def result_name(on: str) -> str:
+    """Return the name under which the result on an executor is saved."""
+    return "parity" if on == "onnxruntime" else f"parity-{on.lower()}"
 
 
 def by_output(tallies: dict[tuple[str, str], OutputTally]) -> dict[str, dict[str, OutputTally]]:
