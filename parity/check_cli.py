@@ -12,6 +12,7 @@ from zoo.verb import Verb
 if TYPE_CHECKING:
     from parity.child import Limits
     from parity.language import LanguageResult
+    from parity.layers.memory import Memory
     from parity.layers.result import LayerResult
     from parity.phases import RunnerError
     from parity.verdict import ParityResult
@@ -76,6 +77,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--layers", action="store_true", help="compare layer by layer; weights too large for memory stay on disk"
     )
+    parser.add_argument(
+        "--bisect", action="store_true", help="find the first wrong layer by bisection: fewer layers are compared"
+    )
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdict as JUnit XML too")
     runner_options(parser)
     parser.add_argument("--memory", metavar="SIZE", help="the most memory that the check may take, such as 2GiB")
@@ -110,6 +114,7 @@ def _checked(artifact: Artifact, args: argparse.Namespace) -> ParityResult:
 
         limits = ratchet.ask(artifact, precision_of(args.on), args.budget, args.reason)
     options = {"on": args.on, "cases": args.cases, "seed": args.seed, "limits": limits, "layers": args.layers}
+    options |= {"memory": limits_of(args).memory_bytes, "bisect": args.bisect}
     with progress() as bar:
         task = bar.add_task("check", total=None)
         result = _ran(artifact, args, options, lambda step: bar.update(task, description=f"check: {step}", advance=1))
@@ -177,9 +182,25 @@ def _show(result: ParityResult) -> None:
         emit(_said(spoken))
     if result.layers:
         _show_layers(result)
+    if result.search is not None:
+        found = result.search
+        emit(
+            f"bisection: {found.compared_segments} spans of {found.segments} segments compared at their ends, and "
+            f"{found.compared_layers} of {found.layers} layers one by one"
+        )
+    if result.memory is not None:
+        _show_memory(result.memory)
     for note in result.notes:
         emit(f"note: {note}")
     emit(f"{result.verdict}: {result.diagnosis or 'the port is as close to the truth as the original'}")
+
+
+def _show_memory(memory: Memory) -> None:
+    from parity.sizes import said
+    from zoo.console import emit
+
+    parts = f", the layers in {memory.segments} segments" if memory.segments else ""
+    emit(f"peak of resident memory {said(memory.peak_bytes)}, limit {said(memory.limit_bytes)}{parts}")
 
 
 def _said(spoken: LanguageResult) -> str:

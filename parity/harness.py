@@ -35,6 +35,8 @@ def check(
     seed: int = SEED,
     limits: Limits | None = None,
     layers: bool = False,
+    memory: int = 0,
+    bisect: bool = False,
     save: bool = True,
     progress: Progress = lambda stage: None,
 ) -> ParityResult:
@@ -48,19 +50,28 @@ def check(
         seed: Seed of the inputs.
         limits: Thresholds; the default is that of the precision, or what the card makes of it (``parity.ratchet``).
         layers: Whether to compare every layer as well; what is too large for memory is then run layer by layer only.
+        memory: The most resident memory that this process may take, in bytes; 0 for no limit. A model that takes more
+            as a whole is run layer by layer only, both sides.
+        bisect: Whether to look for the first wrong layer by bisection instead of comparing every layer.
         save: Whether to write ``parity.json`` (``parity-EXECUTOR.json`` beside ONNX Runtime).
         progress: Hears the name of each step.
 
     Raises:
-        UserError: If the original cannot be built and nothing was recorded.
+        UserError: If the original cannot be built and nothing was recorded, or so little memory will not do.
     """
     precision = precision_of(on)
     limits = limits or ratchet.limits_of(artifact, precision)
-    with Sides(artifact, on, original, precision, seed, progress, by_layers=layers) as sides:
+    with Sides(
+        artifact, on, original, precision, seed, progress, by_layers=layers, memory=memory, bisect=bisect
+    ) as sides:
         result = judge(sides, on, precision, cases, seed, limits, progress)
         result = replace(result, notes=[*result.notes, *ratchet.said(artifact, precision)])
-        if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
+        if bisect and on == "onnxruntime":
+            result = _by_bisection(result, sides, limits, progress)
+        elif layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
+        if sides.cap is not None:
+            result = replace(result, memory=sides.cap.result())
     if save:
         artifact.add_result(result_name(on), result)
     return result
@@ -190,6 +201,24 @@ def _by_layers(result: ParityResult, sides: Sides, limits: Limits, progress: Pro
             raise
         return replace(result, notes=[*result.notes, f"the layers were not looked at: {error.got or error.fact}"])
     return _diagnosed(judged, sides, progress)
+
+
+def _by_bisection(result: ParityResult, sides: Sides, limits: Limits, progress: Progress) -> ParityResult:
+    """Look for the first wrong layer by bisection; where no segment by itself is wrong, compare every layer."""
+    if result.holds:
+        return replace(result, notes=[*result.notes, "bisection: the outputs hold, so that no layer was compared"])
+    found = sides.search([sides.ordinary(0), *sides.probes()], limits)
+    assert sides.layers is not None
+    layers = sides.layers.result()
+    if layers.first_divergence is not None:
+        judged = replace(with_layers(result, layers, Agreement(), limits), search=found)
+        return _diagnosed(judged, sides, progress)
+    why = "no layer of the guilty segment" if found.compared_layers else "no segment"
+    note = f"{why} is wrong by itself on the inputs of the search: every layer was compared"
+    sides.forget_layers()
+    full = _by_layers(result, sides, limits, progress, asked=True)
+    everything = found.compared_layers + found.layers
+    return replace(full, search=replace(found, compared_layers=everything, note=note), notes=[*full.notes, note])
 
 
 def _diagnosed(result: ParityResult, sides: Sides, progress: Progress) -> ParityResult:

@@ -106,7 +106,7 @@ class LiveSides(Sides):
         self.name = "live"
         self._own = "fp16_cube" if self.reduced else "own"
         self._seed, self._original, self._recorded = seed, original, []
-        self._progress = progress
+        self._progress, self._in_parts, self.cap = progress, False, None
         self._stack, self._sessions, self._first = ExitStack(), {}, None
         graph = None
         if isinstance(port, (str, Path)) and str(port).endswith(".onnx"):

@@ -9,6 +9,8 @@ import numpy as np
 
 from parity import guards
 from parity.language import LanguageResult
+from parity.layers.bisect import Search
+from parity.layers.memory import Memory
 from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics
@@ -65,6 +67,8 @@ class ParityResult:
         decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
+        memory: What was taken of the memory that was allowed; ``None`` where there was no limit.
+        search: How the first wrong layer was looked for; ``None`` where every layer was compared, or none.
         error: A runner's last words, where it died, hung or took too much.
     """
 
@@ -87,6 +91,8 @@ class ParityResult:
     machine: dict[str, Any] = field(default_factory=machine)
     peak_rss_bytes: int = 0
     error: RunnerError | None = None
+    memory: Memory | None = None
+    search: Search | None = None
 
     @property
     def holds(self) -> bool:

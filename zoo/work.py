@@ -29,8 +29,8 @@ def _of_node(node: ir.Node, sizes: Mapping[str, int]) -> int:
         return _recurrent(node, sizes)
     if node.op_type not in ("Conv", "ConvTranspose", "MatMul", "Gemm", "Attention", "DeformConv"):
         return 0
-    inputs = [_shape(value, sizes) for value in node.inputs]
-    out = _shape(node.outputs[0], sizes)
+    inputs = [shape_of(value, sizes) for value in node.inputs]
+    out = shape_of(node.outputs[0], sizes)
     first, second = inputs[0], inputs[1]
     if first is None or second is None or out is None:
         return 0
@@ -53,14 +53,15 @@ def _attention(query: tuple[int, ...], key: tuple[int, ...], out: tuple[int, ...
 
 def _recurrent(node: ir.Node, sizes: Mapping[str, int]) -> int:
     """Return every gate's two products at every step; X is (length, batch, width)."""
-    steps, hidden = _shape(node.inputs[0], sizes), node.attributes.get_int("hidden_size", 0)
+    steps, hidden = shape_of(node.inputs[0], sizes), node.attributes.get_int("hidden_size", 0)
     if steps is None or hidden is None:
         return 0
     directions = 2 if node.attributes.get_string("direction", "forward") == "bidirectional" else 1
     return math.prod(steps[:2]) * directions * _GATES[node.op_type] * hidden * (steps[2] + hidden)
 
 
-def _shape(value: ir.Value | None, sizes: Mapping[str, int]) -> tuple[int, ...] | None:
+def shape_of(value: ir.Value | None, sizes: Mapping[str, int]) -> tuple[int, ...] | None:
+    """Return a value's shape where its symbolic dimensions have ``sizes``; ``None`` where it is not known."""
     if value is None or value.shape is None:
         return None
     dims = [_size(dim, sizes) for dim in value.shape]
