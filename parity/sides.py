@@ -91,7 +91,7 @@ class Sides:
         self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
         progress(phases.BUILD)
-        self._original = original or self._rebuild(by_layers or memory > 0)
+        self._original = original or self._rebuild(by_layers or bisect or memory > 0)
         self._stack = ExitStack()
         self._sessions: dict[str, Session] = {}
         self._first: tuple[Feed, dict[str, Arrays]] | None = None
