@@ -13,17 +13,6 @@ from zoo.main import main
 
 RECURRENT = "python:parity.selftest.subjects:recurrent"
 OPTIONS = ["selftest", "--subject", RECURRENT, "--fault", "gate-order", "--fault", "direction"]
-    "selftest",
-    "--subject",
-    RECURRENT,
-    "--fault",
-    "gate-order",
-    "--fault",
-    "direction",
-    "--sound",
-    "2",
-    "--json",
-]
 
 
 @pytest.fixture
