@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from parity import phases
 from parity.flips import Explanation, explain
 from parity.intervals import Comparison, Interval, compare
+from parity.phases import RunnerError
 from parity.preprocessing.declared import with_processing
 from parity.preprocessing.stage import StepResult, compare_steps
 from parity.reference import Reference, references
@@ -73,6 +75,7 @@ class AccuracyResult:
         references: The card's published values of every metric that was measured.
         preprocessing: The card's preprocessing beside the original's own, step by step; empty where it has none.
         notes: What a person should know.
+        error: A runner's last words, where it died, hung or took too much: the verdict is ``error`` then.
     """
 
     task: str
@@ -92,6 +95,7 @@ class AccuracyResult:
     notes: list[str]
     verdict: str
     machine: dict[str, Any] = field(default_factory=machine)
+    error: RunnerError | None = None
 
     @property
     def holds(self) -> bool:
@@ -110,6 +114,7 @@ def evaluate(
     explain_flips: bool = False,
     save: bool = True,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    phase: Callable[[str], None] = lambda name: None,
 ) -> AccuracyResult:
     """Evaluate the original and the port on each executor in ``on`` on the labelled samples at ``data``.
 
@@ -123,6 +128,7 @@ def evaluate(
         explain_flips: Whether to look for the layer behind each changed answer.
         save: Whether to keep the result in the artifact.
         progress: Hears how many samples are done, and of how many.
+        phase: Hears what is about to be done, and for which side.
 
     Raises:
         UserError: If the task is unknown, the data has another layout, or the original cannot be built.
@@ -131,13 +137,18 @@ def evaluate(
     if name not in TASKS:
         raise UserError(f"there is no task {name!r}", expected=", ".join(sorted(TASKS)), got=name, hint="give --task")
     judge = find_task(name)
+    phase("read the samples")
     card, notes = with_processing(artifact.card(), name)
     samples = judge.samples(data, card)
+    phase(phases.BUILD)
     source = original or _rebuilt(artifact)
+    phase("compare the preprocessing")
     steps, step_notes = compare_steps(card, [sample.start for sample in samples[:compared]]) if compared else ([], [])
     with ExitStack() as stack:
+        phase(phases.LOAD)
         sessions = {name: stack.enter_context(load(artifact.path / MODEL, name)) for name in on}
-        answers = _answers(judge, samples, card, source, sessions, progress)
+        answers = _answers(judge, samples, card, source, sessions, progress, phase)
+    phase("score the answers")
     theirs = judge.scores(samples, answers[""])
 
     def behind(on: str, index: int) -> Explanation | None:
@@ -149,8 +160,13 @@ def evaluate(
     }
     result = _result(name, judge.metric, len(samples), data, sides, card, steps, [*notes, *step_notes])
     if save:
-        artifact.add_result("accuracy", asdict(result))
+        keep(artifact, result)
     return result
+
+
+def keep(artifact: Artifact, result: AccuracyResult) -> None:
+    """Write a result into the artifact."""
+    artifact.add_result("accuracy", asdict(result))
 
 
 def _rebuilt(artifact: Artifact) -> Original:
@@ -167,13 +183,17 @@ def _answers(
     original: Original,
     sessions: Mapping[str, Session],
     progress: Callable[[int, int], None],
+    phase: Callable[[str], None],
 ) -> dict[str, list[Any]]:
     """Return the answers by executor; the original's stand under the empty name. Every side sees the same tensors."""
     answers: dict[str, list[Any]] = {"": [], **{name: [] for name in sessions}}
     for index, sample in enumerate(samples):
+        phase(f"read {sample.name}")
         feeds = judge.feeds(sample, card)
+        phase(phases.on(phases.ORIGINAL, sample.name))
         answers[""].append(judge.answer(sample, [original.run(feed) for feed in feeds], feeds, card))
         for name, session in sessions.items():
+            phase(phases.on(phases.PORT, sample.name, name))
             answers[name].append(judge.answer(sample, [session.run(feed) for feed in feeds], feeds, card))
         progress(index + 1, len(samples))
     return answers

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from parity.check_cli import limits_of, runner_options, show_error
 from zoo.verb import Verb
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from parity.intervals import Comparison
     from parity.preprocessing.stage import StepResult
     from parity.reference import Reference
+    from zoo.artifact import Artifact
 
 # Changed answers that are shown; accuracy.json has all.
 SHOWN_FLIPS = 10
@@ -43,10 +46,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--unsealed", action="store_true", help="use the artifact although its seal is broken")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
+    runner_options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
-    from parity.accuracy import evaluate
     from parity.preprocessing.declared import declare
     from zoo.artifact import open_artifact
     from zoo.console import emit_json, progress
@@ -56,21 +59,36 @@ def _run(args: argparse.Namespace) -> int:
         declare(artifact, args.declare)
     with progress() as bar:
         task = bar.add_task("eval", total=None)
-        result = evaluate(
-            artifact,
-            args.data,
-            task=args.task,
-            on=args.on or ["onnxruntime"],
-            compared=args.preprocessing,
-            explain_flips=args.explain_flips,
-            save=not args.unsealed,
-            progress=lambda done, total: bar.update(task, completed=done, total=total),
-        )
+        result = _ran(artifact, args, lambda done, total: bar.update(task, completed=done, total=total))
+    if result.error is not None:
+        show_error(result.error)
+    elif not args.unsealed:
+        from parity.accuracy import keep
+
+        keep(artifact, result)
     if args.json:
         emit_json(result)
-    else:
+    elif result.error is None:
         _show(result)
-    return 0 if result.holds else 1
+    return result.error.exit_code if result.error is not None else 0 if result.holds else 1
+
+
+def _ran(artifact: Artifact, args: argparse.Namespace, progress: Callable[[int, int], None]) -> AccuracyResult:
+    options = {
+        "task": args.task, "on": args.on or ["onnxruntime"], "compared": args.preprocessing,
+        "explain_flips": args.explain_flips,
+    }  # fmt: skip
+    if args.in_process:
+        from parity.accuracy import evaluate
+
+        return evaluate(artifact, args.data, save=False, progress=progress, **options)
+    from parity.apart import evaluate_apart
+
+    def heard(kind: str, content: Any) -> None:
+        if kind == "samples":
+            progress(*content)
+
+    return evaluate_apart(artifact.path, args.data, options, limits_of(args), heard)
 
 
 def _show(result: AccuracyResult) -> None:

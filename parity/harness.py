@@ -18,7 +18,7 @@ from parity.precision.losses import WORST, losses, overflow, worst_operators
 from parity.sides import Sides, Triple, load_layer
 from parity.tally import OutputTally, take_in
 from parity.tolerance import Limits
-from parity.verdict import ParityResult, by_output, verdict, worst
+from parity.verdict import ParityResult, by_output, precision_of, result_name, verdict, worst
 from porters.porter import Original
 from zoo.artifact import Artifact
 from zoo.errors import UserError
@@ -37,6 +37,8 @@ def check(
     seed: int = SEED,
     limits: Limits | None = None,
     layers: bool = False,
+    memory: int = 0,
+    bisect: bool = False,
     save: bool = True,
     mode: str | None = None,
     keep: Sequence[str] = (),
@@ -52,17 +54,32 @@ def check(
         seed: Seed of the inputs.
         limits: Thresholds; the default is that of the precision, or what the card makes of it (``parity.ratchet``).
         layers: Whether to compare every layer as well; what is too large for memory is then run layer by layer only.
+        memory: The most resident memory that this process may take, in bytes; 0 for no limit. A model that takes more
+            as a whole is run layer by layer only, both sides.
+        bisect: Whether to look for the first wrong layer by bisection instead of comparing every layer.
         save: Whether to write ``parity.json`` (``parity-EXECUTOR.json`` beside ONNX Runtime).
         mode: On a chip, the precision mode that it is compiled for (``zoo.ascend.precision``).
         keep: On a chip, patterns of operators that stay in float32.
         progress: Hears the name of each step.
 
     Raises:
-        UserError: If the original cannot be built and nothing was recorded.
+        UserError: If the original cannot be built and nothing was recorded, or so little memory will not do.
     """
     precision = precision_of(on, mode)
     limits = limits or ratchet.limits_of(artifact, precision)
-    with Sides(artifact, on, original, precision, seed, progress, by_layers=layers, mode=mode, keep=keep) as sides:
+    with Sides(
+        artifact,
+        on,
+        original,
+        precision,
+        seed,
+        progress,
+        by_layers=layers,
+        memory=memory,
+        bisect=bisect,
+        mode=mode,
+        keep=keep,
+    ) as sides:
         result = judge(sides, on, precision, cases, seed, limits, progress)
         result = replace(result, notes=[*result.notes, *ratchet.said(artifact, precision)])
         if is_chip(on):
@@ -70,8 +87,12 @@ def check(
             found = losses(artifact, on, sides.ordinary(0).feed, mode=mode, keep=keep)
             notes = [overflow(item) for item in found if item.overflows][:WORST]
             result = replace(result, operators=worst_operators(found), notes=[*result.notes, *notes])
-        if layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
+        if bisect and on == "onnxruntime":
+            result = _by_bisection(result, sides, limits, progress)
+        elif layers or (not result.holds and on == "onnxruntime" and sides.truth == "float64"):
             result = _by_layers(result, sides, limits, progress, asked=layers)
+        if sides.cap is not None:
+            result = replace(result, memory=sides.cap.result())
     if save:
         artifact.add_result(result_name(on, mode), result)
     return result
@@ -90,21 +111,6 @@ def judge(
     return replace(result, language=spoken)
 
 
-def precision_of(on: str, mode: str | None = None) -> str:
-    """Return the precision whose budget a port is held to on an executor, or on a chip in a precision mode."""
-    if not is_chip(on):
-        return "fp32"
-    from zoo.ascend.hardware import load_chip
-    from zoo.ascend.precision import DEFAULT_MODE, budget_of, find_mode
-
-    return budget_of(find_mode(mode or DEFAULT_MODE), load_chip(on))
-
-
-def result_name(on: str, mode: str | None = None) -> str:
-    """Return the name under which the result on an executor is saved."""
-    return "parity" if on == "onnxruntime" else "-".join(("parity", on.lower(), *([mode] if mode else [])))
-
-
 # -- running ------------------------------------------------------------------------------------------------------
 
 
@@ -116,9 +122,9 @@ def _run_all(
     previous: Triple | None = None
     count = 0
     while not _enough(tallies, count, cases) and count < sides.most_cases:
-        progress(f"input {count + 1}")
         case = sides.ordinary(count)
         triple = sides.run(case)
+        progress(f"compare {case.name}")
         findings += take_in(tallies, triple, case, sides.groups)
         speech.take_in(triple.original, triple.truth, triple.ports, case.feed)
         if previous is not None:
@@ -126,14 +132,15 @@ def _run_all(
         previous, count = triple, count + 1
     probed = 0
     for case in sides.probes():
-        progress(case.name)
         triple = sides.run(case)
+        progress(f"compare {case.name}")
         if sides.reduced and _overflows(triple):
             sides.notes.append(f"{case.name} left out: the original itself overflows on it in this precision")
             continue
         findings += take_in(tallies, triple, case, sides.groups)
         probed += 1
     findings += sides.repeatable()
+    progress("compare the weights")
     findings += sides.weights()
     return tallies, _unique(findings), count, probed
 
@@ -215,6 +222,24 @@ def _by_layers(result: ParityResult, sides: Sides, limits: Limits, progress: Pro
             raise
         return replace(result, notes=[*result.notes, f"the layers were not looked at: {error.got or error.fact}"])
     return _diagnosed(judged, sides, progress)
+
+
+def _by_bisection(result: ParityResult, sides: Sides, limits: Limits, progress: Progress) -> ParityResult:
+    """Look for the first wrong layer by bisection; where no segment by itself is wrong, compare every layer."""
+    if result.holds:
+        return replace(result, notes=[*result.notes, "bisection: the outputs hold, so that no layer was compared"])
+    found = sides.search([sides.ordinary(0), *sides.probes()], limits)
+    assert sides.layers is not None
+    layers = sides.layers.result()
+    if layers.first_divergence is not None:
+        judged = replace(with_layers(result, layers, Agreement(), limits), search=found)
+        return _diagnosed(judged, sides, progress)
+    why = "no layer of the guilty segment" if found.compared_layers else "no segment"
+    note = f"{why} is wrong by itself on the inputs of the search: every layer was compared"
+    sides.forget_layers()
+    full = _by_layers(result, sides, limits, progress, asked=True)
+    everything = found.compared_layers + found.layers
+    return replace(full, search=replace(found, compared_layers=everything, note=note), notes=[*full.notes, note])
 
 
 def _diagnosed(result: ParityResult, sides: Sides, progress: Progress) -> ParityResult:

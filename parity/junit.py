@@ -21,10 +21,15 @@ def write_junit(results: Mapping[str, ParityResult], file: Path) -> None:
     for name, result in results.items():
         cases = [*_outputs(name, result), *_guards(name, result), *_layers(name, result)]
         failed = sum(case.find("failure") is not None for case in cases)
-        if failed == 0 and not result.holds:
+        if result.error is not None:
+            broken = ET.Element("testcase", classname=name, name="runner")
+            ET.SubElement(broken, "error", message=result.error.said()[:500]).text = "\n".join(result.error.last_words)
+            cases.append(broken)
+        elif failed == 0 and not result.holds:
             cases.append(_case(name, "verdict", result.diagnosis or "the port does not hold"))
             failed = 1
-        suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)), failures=str(failed), errors="0")
+        errors = str(int(result.error is not None))
+        suite = ET.SubElement(root, "testsuite", name=name, tests=str(len(cases)), failures=str(failed), errors=errors)
         properties = ET.SubElement(suite, "properties")
         for key in ("executor", "precision", "verdict", "truth", "decided_by", "cases", "probes", "seed"):
             ET.SubElement(properties, "property", name=f"zooport.{key}", value=str(getattr(result, key)))

@@ -15,7 +15,7 @@ from parity import cases as cases_module
 from parity import guards, harness
 from parity.sides import Sides, run_in
 from parity.tolerance import LIMITS, Limits
-from parity.verdict import ParityResult
+from parity.verdict import ParityResult, precision_of
 from porters.porter import Original
 from porters.source import SourceOptions, open_source
 from zoo.artifact import Artifact, open_artifact
@@ -69,8 +69,8 @@ def check(
         reference = None if subject is None else _opened(subject, specs)
         return harness.check(artifact, original=reference, limits=limits, **common, **options)
     reference = _opened(subject, inputs)
-    with LiveSides(reference, port, on, seed) as sides:
-        precision = harness.precision_of(on)
+    with LiveSides(reference, port, on, seed, progress) as sides:
+        precision = precision_of(on)
         return harness.judge(sides, sides.name, precision, cases, seed, limits or LIMITS[precision], progress)
 
 
@@ -96,16 +96,17 @@ def _opened(source: Any, inputs: Mapping[str, Any] | Sequence[InputSpec] | None)
 class LiveSides(Sides):
     """The sides of a comparison without an artifact: what runs beside the original is known by its answers alone."""
 
-    def __init__(self, original: Original, port: Any, on: str, seed: int) -> None:
+    def __init__(self, original: Original, port: Any, on: str, seed: int, progress: Progress) -> None:
         self.notes: list[str] = []
         self.truth = "float64"
         self.specs = list(original.inputs)
         self.groups: list[list[str]] = []
         self.layers = None
-        self.reduced = harness.precision_of(on) != "fp32"
+        self.reduced = precision_of(on) != "fp32"
         self.name = "live"
-        self._own = run_in(harness.precision_of(on))
+        self._own = run_in(precision_of(on))
         self._seed, self._original, self._recorded = seed, original, []
+        self._progress, self._in_parts, self.cap = progress, False, None
         self._stack, self._sessions, self._first = ExitStack(), {}, None
         graph = None
         if isinstance(port, (str, Path)) and str(port).endswith(".onnx"):

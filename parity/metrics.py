@@ -9,6 +9,8 @@ import numpy as np
 
 # ULP distances are kept for at most this many elements of a case, evenly spread: a percentile needs no more.
 ULP_ELEMENTS = 1 << 18
+# Elements that are widened to float64 at once.
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,13 @@ class Pool:
     _ulps: list[np.ndarray] = field(default_factory=list)
 
     def add(self, reference: np.ndarray, candidate: np.ndarray, *, ulps: bool = False) -> None:
-        """Take in one case."""
+        """Take in one case, a block at a time: what is computed of it in float64 stays small beside it."""
+        flat, other = reference.reshape(-1), candidate.reshape(-1)
+        block = max(flat.size, 1) if ulps else _BLOCK  # a percentile is drawn from all of them evenly
+        for start in range(0, flat.size, block):
+            self._add_block(flat[start : start + block], other[start : start + block], ulps=ulps)
+
+    def _add_block(self, reference: np.ndarray, candidate: np.ndarray, *, ulps: bool) -> None:
         r, c = reference.astype(np.float64).ravel(), candidate.astype(np.float64).ravel()
         if r.size == 0:
             return

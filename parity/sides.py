@@ -4,32 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Any, Self, get_args
 
 import numpy as np
 
 from parity import cases as cases_module
-from parity import guards, rows, weights
+from parity import guards, phases, rows, weights
 from parity.cases import Case
 from parity.language import GENERATES
 from parity.layers.agreement import Agreement, near
+from parity.layers.bisect import Search, search
+from parity.layers.memory import Cap
 from parity.layers.run import LayerRun, Outputs
-from parity.tolerance import LIMITS
+from parity.tolerance import LIMITS, Limits
 from porters import golden
 from porters.porter import Original, Precision, PrecisionUnavailableError
 from porters.source import SourceOptions, open_source
 from zoo.artifact import MODEL, Artifact
 from zoo.errors import UserError
 from zoo.executor import Session, load
+from zoo.graph import HANDLE
 from zoo.inputs import Feed, InputSpec, moved
 
 Arrays = dict[str, np.ndarray]
 # How often the truth is run again on inputs moved by one ULP, where integers came out different.
 FLIP_TRIES = 3
 # The run of a port whose layers are run one by one.
-BY_LAYERS = "layer by layer"
+BY_LAYERS, BY_SEGMENTS = "layer by layer", "by segments"
 
 
 # Where a framework cannot round as a chip does: the precision that rounds more and is compared instead.
@@ -86,20 +89,25 @@ class Sides:
         by_layers: bool = False,
         mode: str | None = None,
         keep: Sequence[str] = (),
+        memory: int = 0,
+        bisect: bool = False,
     ) -> None:
+        self._bisect = bisect
         self.artifact = artifact
         self._mode, self._keep = mode, tuple(keep)
+        self.cap = Cap(memory) if memory else None
         self.notes: list[str] = []
         self.truth = "float64"
         self._seed = seed
+        self._progress = progress
         self.specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
         self.plan = cases_module.plan(self.specs, seed, artifact.model().graph)
         self.groups = rows.selected(artifact.card()["outputs"])
         self._own = run_in(precision)
         self.reduced = self._own != "own"
         self._recorded: list[golden.GoldenCase] = []
-        progress("build the original")
-        self._original = original or self._rebuild(by_layers)
+        progress(phases.BUILD)
+        self._original = original or self._rebuild(by_layers or bisect or memory > 0)
         self._stack = ExitStack()
         self._sessions: dict[str, Session] = {}
         self._first: tuple[Feed, dict[str, Arrays]] | None = None
@@ -108,13 +116,38 @@ class Sides:
         if by_layers:
             progress("find the layers")
             self.layers = self._layered()
-        if self._original is not None and not self._original.runs:
-            self.notes.append("the weights stay on disk: original and port were run layer by layer")
+        # Whether nothing is run as a whole.
+        self._in_parts = self._too_large()
+        if self._in_parts:
             return
-        progress("load the port")
+        progress(phases.LOAD)
         self._sessions["optimised"] = self._load(on, optimize=True)
         if on != "openvino":  # it cannot be run unoptimised
             self._sessions["unoptimised"] = self._load(on, optimize=False)
+
+    def _too_large(self) -> bool:
+        """Say whether the model can only be run layer by layer, and why in the notes."""
+        if self._original is None:
+            return False
+        if not self._original.runs:
+            self.notes.append("the weights stay on disk: original and port were run layer by layer")
+            return True
+        if self.cap is None or self._on != "onnxruntime":
+            return False
+        self.layers = self.layers or self._layered()
+        weights = sum(array.nbytes for array in self._original.parameters().values())
+        if self.cap.fits(self.layers.needs(self._dearest()), weights):
+            return False
+        self.plan = replace(self.plan, large=True)  # fewer samples at once
+        if self.cap.fits(self.layers.needs(self._dearest()), weights):
+            return False
+        self.cap.admit(self.layers.needs(self._dearest()), str(self.artifact.path))
+        self.notes.append("as a whole the model takes more memory than it may: both sides were run layer by layer")
+        return True
+
+    def _dearest(self) -> Feed:
+        """Return the largest input of those that will be run."""
+        return max((case.feed for case in [self.ordinary(0), self.ordinary(1), *self.probes()]), key=_bytes)
 
     def _layered(self) -> LayerRun:
         """Set the port beside the original's own graph.
@@ -129,7 +162,7 @@ class Sides:
                 got=f"--on {self._on}" if self._on != "onnxruntime" else "only what was recorded with the port",
             )
         try:
-            return LayerRun(self.artifact, self._original, LIMITS["fp32"], load_layer)
+            return LayerRun(self.artifact, self._original, LIMITS["fp32"], load_layer, self.cap)
         except PrecisionUnavailableError as error:
             raise self._not_by_layers(error) from error
 
@@ -190,9 +223,12 @@ class Sides:
 
     def run(self, case: Case) -> Triple:
         """Run every side on one case."""
-        if self._original is not None and not self._original.runs:
-            return self._run_by_layers(case)
-        ports = {name: session.run(case.feed) for name, session in self._sessions.items()}
+        if self._in_parts:
+            return self._run_by_segments(case) if self._bisect else self._run_by_layers(case)
+        ports = {}
+        for name, session in self._sessions.items():
+            self._progress(phases.on(phases.PORT, case.name, name))
+            ports[name] = session.run(case.feed)
         if self._first is None:
             self._first = (case.feed, ports)
         batch = _batch(case.feed)
@@ -210,7 +246,7 @@ class Sides:
     def talks(self) -> bool:
         """Whether the model may be asked for the next token: a language model whose original runs here."""
         task = self.artifact.card()["task"]
-        return task == GENERATES and self._original is not None and self._original.runs
+        return task == GENERATES and self._original is not None and not self._in_parts
 
     def answers(self, feed: Feed) -> tuple[Arrays, Mapping[str, Arrays]]:
         """Return the outputs of the original in its own precision, and of the port by run."""
@@ -224,20 +260,62 @@ class Sides:
 
     def _run_by_layers(self, case: Case) -> Triple:
         made = self._run_layers(case)
-        missing = [value["name"] for value in self.artifact.card()["outputs"] if value["name"] not in made.port]
+        self._all_outputs(made.port)
+        return Triple(made.own, made.truth, {BY_LAYERS: made.port}, batch=_batch(case.feed))
+
+    def _all_outputs(self, port: Arrays) -> None:
+        """Refuse a port one of whose outputs the original's graph does not have."""
+        missing = [value["name"] for value in self.artifact.card()["outputs"] if value["name"] not in port]
         if missing:
             raise UserError(
                 "an output has no counterpart in the original's graph, so that it cannot be checked layer by layer",
                 place=str(self.artifact.path),
                 got=", ".join(missing),
             )
-        return Triple(made.own, made.truth, {BY_LAYERS: made.port}, batch=_batch(case.feed))
+
+    def _run_by_segments(self, case: Case) -> Triple:
+        """Run both sides through the graph, and compare nothing on the way."""
+        run = self.layers = self.layers or self._layered()
+        segments = run.segments(case.feed)
+        names = {value.metadata_props[HANDLE]: str(value.name) for value in segments.outputs()}
+        self._progress(phases.on(phases.ORIGINAL, case.name, "operator by operator"))
+        try:
+            steps = [(names[step.handle], step) for step in run.steps.walk(case.feed, set(names))]
+        except PrecisionUnavailableError as error:
+            raise self._not_by_layers(error) from error
+        self._progress(phases.on(phases.PORT, case.name, "by segments"))
+        port = {str(value.name): array for value, array in segments.run(0, len(segments), {}, case.feed).items()}
+        self._all_outputs(port)
+        return Triple(
+            {name: step.own for name, step in steps},
+            {name: step.truth for name, step in steps},
+            {BY_SEGMENTS: port},
+            batch=_batch(case.feed),
+        )
+
+    def search(self, cases: Sequence[Case], limits: Limits) -> Search:
+        """Look for the first wrong layer by bisection on the first of the cases on which the port is wrong.
+
+        Raises:
+            UserError: If layers cannot be compared here.
+        """
+        self.layers = self.layers or self._layered()
+        try:
+            return search(self.layers, limits, cases, self._progress)
+        except PrecisionUnavailableError as error:
+            raise self._not_by_layers(error) from error
+
+    def forget_layers(self) -> None:
+        """Forget what was compared of the layers, so that they are compared from the beginning."""
+        self.layers = None
 
     def _run_layers(self, case: Case) -> Outputs:
         if self.layers is None:
             self.layers = self._layered()
         try:
-            return self.layers.run(case.feed, case.probe)
+            return self.layers.run(
+                case.feed, case.probe, lambda done, total: self._progress(f"layer {done} of {total} on {case.name}")
+            )
         except PrecisionUnavailableError as error:
             raise self._not_by_layers(error) from error
 
@@ -251,6 +329,8 @@ class Sides:
             UserError: If layers cannot be compared here.
         """
         made = self._run_layers(case)
+        if self._in_parts:
+            return Agreement()  # there is no whole to hold the parts against
         assert self._original is not None
         return Agreement(
             captured=near(self._original.run(case.feed), made.own, made),
@@ -260,6 +340,7 @@ class Sides:
 
     def _run_own(self, case: Case) -> Arrays:
         assert self._original is not None
+        self._progress(phases.on(phases.ORIGINAL, case.name))
         try:
             return self._original.run(case.feed, self._own)
         except PrecisionUnavailableError as error:
@@ -277,6 +358,7 @@ class Sides:
 
     def _truth(self, case: Case, own: Arrays) -> Arrays:
         assert self._original is not None
+        self._progress(phases.on(phases.TRUTH, case.name))
         if self.truth == "float64":
             try:
                 return self._original.run(case.feed, "float64")
@@ -326,6 +408,7 @@ class Sides:
         feed, before = self._first
         findings = []
         for run, session in self._sessions.items():
+            self._progress(phases.on(phases.PORT, "the first input again", run))
             after = session.run(feed)
             for name, array in after.items():
                 if name in before[run] and not _same(array, before[run][name]):
@@ -337,7 +420,11 @@ def load_layer(model: bytes) -> Session:
     """Return a session of one layer, serialised, that runs it as it stands."""
     from zoo.executors import onnxruntime
 
-    return onnxruntime.load(model, optimize=False)
+    return onnxruntime.load(model, optimize=False, keep_memory=False)
+
+
+def _bytes(feed: Feed) -> int:
+    return sum(array.nbytes for array in feed.values())
 
 
 def _batch(feed: Feed) -> int | None:

@@ -9,12 +9,16 @@ import numpy as np
 
 from parity import guards
 from parity.language import LanguageResult
+from parity.layers.bisect import Search
+from parity.layers.memory import Memory
 from parity.layers.mistakes import Mistake
 from parity.layers.result import LayerResult
 from parity.metrics import Metrics
+from parity.phases import RunnerError
 from parity.precision.loss import OperatorLoss
 from parity.tally import OutputTally
 from parity.tolerance import Budget, Limits, Power, budget, power
+from zoo.executor import is_chip
 from zoo.timing import machine
 
 
@@ -51,7 +55,7 @@ class ParityResult:
     Attributes:
         executor: Where the port ran.
         precision: Which budget it was held against.
-        verdict: ``pass`` or ``fail``.
+        verdict: ``pass``, ``fail``, or ``error`` where a runner ended without an answer: then nothing was measured.
         cases: Ordinary inputs and probes.
         truth: ``float64``, ``perturbation`` or ``recorded``.
         outputs: One entry for each output.
@@ -65,6 +69,9 @@ class ParityResult:
         decided_by: ``outputs``, or ``layers`` where the outputs decide nothing or a runtime's kernel is at fault.
         machine: Where it was measured.
         peak_rss_bytes: Peak of resident memory, frameworks included, where layers were compared.
+        memory: What was taken of the memory that was allowed; ``None`` where there was no limit.
+        search: How the first wrong layer was looked for; ``None`` where every layer was compared, or none.
+        error: A runner's last words, where it died, hung or took too much.
     """
 
     executor: str
@@ -86,11 +93,29 @@ class ParityResult:
     notes: list[str] = field(default_factory=list)
     machine: dict[str, Any] = field(default_factory=machine)
     peak_rss_bytes: int = 0
+    error: RunnerError | None = None
+    memory: Memory | None = None
+    search: Search | None = None
 
     @property
     def holds(self) -> bool:
         """Whether the verdict is ``pass``."""
         return self.verdict == "pass"
+
+
+def precision_of(on: str, mode: str | None = None) -> str:
+    """Return the precision whose budget a port is held to on an executor, or on a chip in a precision mode."""
+    if not is_chip(on):
+        return "fp32"
+    from zoo.ascend.hardware import load_chip
+    from zoo.ascend.precision import DEFAULT_MODE, budget_of, find_mode
+
+    return budget_of(find_mode(mode or DEFAULT_MODE), load_chip(on))
+
+
+def result_name(on: str, mode: str | None = None) -> str:
+    """Return the name under which the result on an executor is saved."""
+    return "parity" if on == "onnxruntime" else "-".join(("parity", on.lower(), *([mode] if mode else [])))
 
 
 def by_output(tallies: dict[tuple[str, str], OutputTally]) -> dict[str, dict[str, OutputTally]]:

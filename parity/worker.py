@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
 from types import TracebackType
 from typing import Any, Self
+
+from parity.child import POLL_S, Child, ChildDiedError, Limits, Line, RefusalError, peak_rss
+from zoo.errors import UserError
 
 # Distinct inputs that the calls go round.
 INPUTS = 4
@@ -37,28 +38,24 @@ class Worker:
         self.spec = spec
         self.seconds: list[float] = []
         self._error: str | None = None
-        context = multiprocessing.get_context("spawn")
-        self._pipe, far = context.Pipe()
-        self._process = context.Process(target=_serve, args=(far, spec), daemon=True)
+        self._child = Child(_serve, (spec,), Limits(silence=LOAD_TIMEOUT_S))
 
     def __enter__(self) -> Self:
-        self._process.start()
-        self._ask(None, LOAD_TIMEOUT_S)
+        self._child.start()
+        self._answer()
+        self._child.limits = Limits(silence=CALL_TIMEOUT_S)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._pipe.close()
-        self._process.join(1.0)
-        if self._process.is_alive():
-            self._process.kill()
-            self._process.join()
+        self._child.close()
 
     def turn(self, *, timed: bool) -> None:
         """Make one call; a dead worker stays silent here and speaks in :meth:`summary`."""
         if self._error is None:
-            answer = self._ask("turn", CALL_TIMEOUT_S)
+            self._child.send("turn")
+            answer = self._answer()
             if timed and answer is not None:
                 self.seconds.append(answer)
 
@@ -68,41 +65,31 @@ class Worker:
         Raises:
             WorkerDiedError: If the worker failed at any time.
         """
-        answer = self._ask("summary", CALL_TIMEOUT_S) if self._error is None else None
+        answer = None
+        if self._error is None:
+            self._child.send("summary")
+            answer = self._answer()
         if self._error is not None or not isinstance(answer, dict) or not self.seconds:
             raise WorkerDiedError(self._error or "no call was timed")
         return answer
 
-    def _ask(self, request: str | None, timeout: float) -> Any:
+    def _answer(self) -> Any:
         try:
-            if request is not None:
-                self._pipe.send(request)
-            if not self._pipe.poll(timeout):
-                self._error = f"no answer within {timeout:g} s"
-                self._process.kill()
-                return None
-            kind, answer = self._pipe.recv()
-        except (EOFError, OSError):
-            self._process.join(1.0)
-            self._error = f"the process died (exit code {self._process.exitcode})"
+            while True:
+                word = self._child.listen(POLL_S)
+                if word is not None:
+                    return word[1]
+        except (ChildDiedError, UserError) as error:
+            self._error = str(error)
             return None
-        if kind == "error":
-            self._error = str(answer)
-            return None
-        return answer
 
 
-def _serve(pipe: Connection, spec: WorkerSpec) -> None:
-    try:
-        side = _Side(spec)
-        pipe.send(("ready", None))
-        while True:
-            request = pipe.recv()
-            pipe.send(("ok", side.turn() if request == "turn" else side.summary()))
-    except EOFError:
-        return
-    except BaseException as error:  # last words of whatever kind go to the parent
-        pipe.send(("error", f"{type(error).__name__}: {error}"))
+def _serve(line: Line, spec: WorkerSpec) -> None:
+    side = _Side(spec)
+    line.say("ready", None)
+    while True:
+        request = line.hear()
+        line.say("answer", side.turn() if request == "turn" else side.summary())
 
 
 class _Side:
@@ -139,11 +126,9 @@ class _Side:
             self._steady &= bool(np.allclose(array, before[name], rtol=1e-3, atol=1e-5, equal_nan=True))
 
     def summary(self) -> dict[str, Any]:
-        import resource
-
         return {
             "load_s": self._load_s,
-            "peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            "peak_rss_bytes": peak_rss(),
             "steady": self._steady,
         }
 
@@ -158,7 +143,7 @@ def _load(artifact: Any, spec: WorkerSpec) -> Callable[[Any], Any]:
 
     original, why = rebuild(artifact)
     if original is None:
-        raise RuntimeError(why)
+        raise RefusalError(why)
     return original.run
 
 

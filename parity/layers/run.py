@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import resource
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,12 +16,14 @@ from parity.layers.cut import Layer, as_model, cut, is_constant
 from parity.layers.definition import by_definition
 from parity.layers.effect import Effects
 from parity.layers.evidence import AROUND_BYTES, MOST_AROUND, Evidence
+from parity.layers.memory import Cap, Needs, give_back, needs, sizes_of
 from parity.layers.result import LayersResult
+from parity.layers.segments import Segments
 from parity.layers.tally import Tally, ratio_of, relative, same_kind, worst
 from parity.metrics import is_float
 from parity.tolerance import Limits
 from parity.weights import expected
-from porters.porter import Original, Step
+from porters.porter import Original, Step, Steps
 from zoo.artifact import Artifact
 from zoo.errors import UserError
 from zoo.executor import Session
@@ -68,8 +70,15 @@ class LayerRun:
     """
 
     def __init__(
-        self, artifact: Artifact, original: Original, limits: Limits, load: Callable[[bytes], Session]
+        self,
+        artifact: Artifact,
+        original: Original,
+        limits: Limits,
+        load: Callable[[bytes], Session],
+        cap: Cap | None = None,
     ) -> None:
+        self._place = str(artifact.path)
+        self._cap = cap
         self._model = artifact.model()
         self._limits = limits
         self._load = load
@@ -100,7 +109,31 @@ class LayerRun:
 
     # -- running --------------------------------------------------------------------------------------------------
 
-    def run(self, feed: Feed, probe: str = "", progress: Progress = lambda done, total: None) -> Outputs:
+    @property
+    def steps(self) -> Steps:
+        """The original's own graph."""
+        return self._steps
+
+    @property
+    def count(self) -> int:
+        """How many layers there are."""
+        return len(self._layers)
+
+    def segments(self, feed: Feed) -> Segments:
+        """Return the port cut into segments."""
+        return Segments(self._model, self._layers, self._load, sizes_of(self._model.graph, feed))
+
+    def needs(self, feed: Feed) -> Needs:
+        """Return what a walk with ``feed`` takes."""
+        return needs(self._layers, sizes_of(self._model.graph, feed))
+
+    def run(
+        self,
+        feed: Feed,
+        probe: str = "",
+        progress: Progress = lambda done, total: None,
+        only: range | None = None,
+    ) -> Outputs:
         """Run one input through all layers and return the outputs that the original's graph has as well.
 
         Args:
@@ -108,17 +141,23 @@ class LayerRun:
             probe: Which probe it is, empty for an ordinary input. Each probe is judged by itself: beside a large one
                 nothing would be seen of a small one.
             progress: Hears how many layers are done, and of how many.
+            only: The layers that are compared; what they read of others is the original's. All by default.
 
         Raises:
             PrecisionUnavailableError: If an operator of the original cannot be run in float64.
+            UserError: If a limit of memory has no room for it.
         """
         self.inputs += 1
         self._probe = probe
-        held = _Held(readers={value: len(numbers) for value, numbers in self._readers.items()})
+        only = only if only is not None else range(len(self._layers))
+        wanted = self._wanted(only)
+        ends = self._ends(feed)
+        readers = {value: sum(number in only for number in numbers) for value, numbers in self._readers.items()}
+        held = _Held(readers=readers, done=set(range(len(self._layers))) - set(only))
         outputs = Outputs({}, {}, {})
         for value in self._model.graph.inputs:
             held.port[value] = held.own[value] = feed[str(value.name)]
-        for step in self._steps.walk(feed, set(self._makers)):
+        for step in self._steps.walk(feed, wanted):
             ready = self._arrived(held, step)
             while ready:
                 number = ready.pop()
@@ -130,10 +169,40 @@ class LayerRun:
                 self._release(held, layer, outputs)
                 ready += [reader for value in layer.outputs for reader in self._readers.get(value, ())]
                 progress(len(held.done), len(self._layers))
-        if self.inputs == 1 and self._original.runs:  # else what follows a layer is too large to be run again
+                self._keep_to_the_cap(number, ends)
+            if len(only) < len(self._layers) == len(held.done):
+                break
+        # Where memory is short, what follows a layer is too large to be run again.
+        if self.inputs == 1 and self._original.runs and self._cap is None and len(only) == len(self._layers):
             finals = [value.metadata_props[HANDLE] for value in self._model.graph.outputs if value.name in outputs.own]
             self._effects = held.effects.measure(self._steps, finals)
         return outputs
+
+    def _wanted(self, only: range) -> set[str]:
+        """Return the handles of what some layers make, and of what they read of others."""
+        if len(only) == len(self._layers):
+            return set(self._makers)
+        layers = [self._layers[number] for number in only]
+        read = {value for layer in layers for value in layer.inputs if value.producer() is not None}
+        return {value.metadata_props[HANDLE] for value in read} | {
+            handle for layer in layers for handle in layer.outputs.values()
+        }
+
+    def _ends(self, feed: Feed) -> set[int]:
+        """Return after which layers memory is given back; none where there is no limit of it."""
+        if self._cap is None:
+            return set()
+        if self.inputs == 1:
+            self._cap.admit(self.needs(feed), self._place)
+        return set(self._cap.split(self._layers, sizes_of(self._model.graph, feed)))
+
+    def _keep_to_the_cap(self, number: int, ends: Collection[int]) -> None:
+        if self._cap is None:
+            return
+        if number in ends:
+            self._sessions.clear()
+            give_back()
+        self._cap.hold(f"layer {number + 1} of {len(self._layers)}")
 
     def _arrived(self, held: _Held, step: Step) -> list[int]:
         """Hold what the original computed for every value of the port that is this result; return their layers."""
@@ -142,6 +211,10 @@ class LayerRun:
             for value, handle in self._layers[number].outputs.items():
                 if handle == step.handle:
                     held.own[value], held.truth[value] = step.own, step.truth
+                    if number in held.done:  # nobody compares it: those that read it get the original's
+                        held.port[value] = held.own[value]
+                        del held.truth[value]
+                        numbers = [*numbers, *self._readers.get(value, ())]
         if step.own.nbytes <= AROUND_BYTES // MOST_AROUND:
             held.last.append((step.handle, step.own))
         if step.unordered is not None:
@@ -171,7 +244,7 @@ class LayerRun:
             ratio = ratio_of(alone, own, truth, self._limits) if alone is not None and truth is not None else 0.0
             if alone is not None and truth is not None and ratio > tally.limit:
                 self._define(held, number, value, truth)
-            if alone is not None and handle not in self._unordered:
+            if alone is not None and handle not in self._unordered and self._cap is None:
                 held.effects.add(ratio, handle, alone, own)
             if number < self._evidence_of and alone is not None and truth is not None:
                 self._record(held, number, value, alone, truth)
@@ -184,7 +257,11 @@ class LayerRun:
             return
         self._evidence_of = number
         own = held.own[value]
-        known = [(item.metadata_props.get(HANDLE, str(item.name)), array) for item, array in held.own.items()]
+        known = [
+            (item.metadata_props.get(HANDLE, str(item.name)), array)
+            for item, array in held.own.items()
+            if self._cap is None or array.nbytes <= AROUND_BYTES // MOST_AROUND
+        ]
         around = {
             handle: array for handle, array in [*held.last, *known[-MOST_AROUND:]] if handle != layer.outputs[value]
         }

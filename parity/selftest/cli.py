@@ -27,25 +27,34 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="S", help="seed of the places, the weights and the inputs"
     )
-    parser.add_argument("-o", "--out", type=Path, metavar="FILE", help="write the whole table as JSON")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help="write the whole table as JSON, step by step: an interrupted selftest goes on from there",
+    )
+    parser.add_argument("--fresh", action="store_true", help="begin anew, whatever the file holds")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _run(args: argparse.Namespace) -> int:
     from parity.selftest.selftest import SelftestOptions, selftest
-    from zoo.console import emit_json, progress
-    from zoo.record import dumps, write_atomically
+    from zoo.console import emit_json, progress, say
 
     options = SelftestOptions(args.subject or ("*",), args.fault or ("*",), args.sites, args.sound, args.seed)
-    with progress() as bar:
-        task = bar.add_task("selftest", total=None)
-        result = selftest(
-            options,
-            lambda what, done, total: bar.update(task, description=f"selftest: {what}", completed=done, total=total),
-        )
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(args.out, dumps(result.to_dict()).encode())
+    try:
+        with progress() as bar:
+            task = bar.add_task("selftest", total=None)
+
+            def heard(what: str, done: int, total: int) -> None:
+                bar.update(task, description=f"selftest: {what}", completed=done, total=total)
+
+            result = selftest(options, heard, args.out, fresh=args.fresh)
+    except KeyboardInterrupt:
+        if args.out:
+            say(f"what is done is in {args.out}; the same command goes on from there")
+        raise
     if args.json:
         emit_json(result.to_dict())
     else:

@@ -6,7 +6,7 @@ import shutil
 import tempfile
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ import numpy as np
 from parity.harness import check
 from parity.selftest.baselines import BASELINES
 from parity.selftest.faults.fault import Fault, all_faults, looks_like
+from parity.selftest.journal import Journal
 from parity.selftest.remembering import Remembering
 from parity.selftest.subjects import SUBJECTS, Subject
 from parity.selftest.trial import Bench, Trial, baselines_of, try_fault
@@ -84,6 +85,9 @@ class SelftestResult:
         baselines: The same for the usual comparisons.
         table: Every trial.
         sound: Every sound port.
+        options: What was tried.
+        tried: Every draw: subject, fault, number, and the site it fell on, ``None`` where the fault cannot be made.
+        complete: Whether nothing is left to do.
     """
 
     kinds: int
@@ -97,6 +101,9 @@ class SelftestResult:
     baselines: dict[str, dict[str, int]]
     table: list[Trial]
     sound: list[Sound]
+    options: SelftestOptions = field(default_factory=SelftestOptions)
+    tried: list[dict[str, Any]] = field(default_factory=list)
+    complete: bool = True
 
     @property
     def holds(self) -> bool:
@@ -108,11 +115,23 @@ class SelftestResult:
         return asdict(self)
 
 
-def selftest(options: SelftestOptions, progress: Progress = lambda what, done, total: None) -> SelftestResult:
+def selftest(
+    options: SelftestOptions,
+    progress: Progress = lambda what, done, total: None,
+    file: Path | None = None,
+    *,
+    fresh: bool = False,
+) -> SelftestResult:
     """Put every fault into every port, check sound ports besides, and count.
 
+    Args:
+        options: What to try.
+        progress: Hears what is being done, how much is done, and of how much.
+        file: Holds what is done after each step; where it holds an interrupted selftest, that one goes on.
+        fresh: Whether to begin anew all the same.
+
     Raises:
-        UserError: If no subject or no fault has a name that was asked for.
+        UserError: If no subject or no fault has a name that was asked for, or ``file`` holds something else.
     """
     subjects = [item for item in SUBJECTS if any(fnmatchcase(item.source, glob) for glob in options.subjects)]
     faults = [item for name, item in all_faults().items() if any(fnmatchcase(name, glob) for glob in options.faults)]
@@ -123,16 +142,22 @@ def selftest(options: SelftestOptions, progress: Progress = lambda what, done, t
             expected=", ".join([item.source for item in SUBJECTS] if not subjects else list(all_faults())),
             got=", ".join(options.faults if subjects else options.subjects),
         )
-    trials: list[Trial] = []
-    sound: list[Sound] = []
+    journal = Journal(file, options, fresh=fresh)
+    promised = 0
     share = -(-options.sound // len(subjects))
     for place, subject in enumerate(subjects):
         with tempfile.TemporaryDirectory(prefix="zooport-selftest-") as name:
             heard = _Share(progress, subject.source, place, len(subjects), len(faults) * options.sites + share)
-            trials += _trials(subject, faults, options, Path(name), heard)
-            wanted = min(share, options.sound - len(sound))
-            sound += [_sound(subject, number, options.seed, Path(name), heard) for number in range(wanted)]
-    return _counted(trials, sound)
+            _try_all(subject, faults, options, Path(name), heard, journal)
+            wanted = min(share, options.sound - promised)
+            promised += wanted
+            for number in range(wanted):
+                heard(f"sound port {number + 1}")
+                if (subject.source, number) not in journal.sound:
+                    journal.add_sound(subject.source, number, _sound(subject, number, options.seed, Path(name)))
+    result = journal.result()
+    journal.write(result)
+    return result
 
 
 @dataclass
@@ -159,25 +184,30 @@ def _ported(subject: Subject, seed: int, folder: Path, *, fold: bool) -> tuple[A
     return open_artifact(folder), Remembering(open_source(subject.source, options))
 
 
-def _trials(
-    subject: Subject, faults: Sequence[Fault], options: SelftestOptions, folder: Path, heard: Callable[[str], None]
-) -> list[Trial]:
-    artifact, original = _ported(subject, options.seed, folder / "sound", fold=False)
-    bench = Bench(subject.source, artifact, original, folder / "faulty")
-    trials: dict[tuple[str, str], Trial] = {}
+def _try_all(
+    subject: Subject,
+    faults: Sequence[Fault],
+    options: SelftestOptions,
+    folder: Path,
+    heard: Callable[[str], None],
+    journal: Journal,
+) -> None:
+    bench: Bench | None = None
     for fault in faults:
         for number in range(options.sites):
             heard(fault.name)
+            place = (subject.source, fault.name, number)
+            if place in journal.trials:
+                continue
+            if bench is None:
+                artifact, original = _ported(subject, options.seed, folder / "sound", fold=False)
+                bench = Bench(subject.source, artifact, original, folder / "faulty")
             # crc32 and not hash(): Python salts hash() anew in every process.
             random = np.random.default_rng([options.seed, number, zlib.crc32(fault.name.encode())])
-            trial = try_fault(bench, fault, random)
-            if trial is not None:
-                trials[fault.name, trial.site] = trial
-    return list(trials.values())
+            journal.add_trial(place, try_fault(bench, fault, random))
 
 
-def _sound(subject: Subject, number: int, seed: int, folder: Path, heard: Callable[[str], None]) -> Sound:
-    heard(f"sound port {number + 1}")
+def _sound(subject: Subject, number: int, seed: int, folder: Path) -> Sound:
     fold, seed = number % 2 == 0, seed + number // 2
     artifact, original = _ported(subject, seed, folder / "sound", fold=fold)
     result = check(artifact, original=original, seed=seed + 1, save=False)
@@ -188,7 +218,15 @@ def _sound(subject: Subject, number: int, seed: int, folder: Path, heard: Callab
     return Sound(subject.source, variant, result.holds, max(ratios, default=0.0), refused, result.diagnosis)
 
 
-def _counted(trials: Sequence[Trial], sound: Sequence[Sound]) -> SelftestResult:
+def counted(
+    trials: Sequence[Trial],
+    sound: Sequence[Sound],
+    options: SelftestOptions,
+    tried: list[dict[str, Any]],
+    *,
+    complete: bool,
+) -> SelftestResult:
+    """Count what became of trials and sound ports."""
     real = [trial for trial in trials if trial.effective]
     caught = [trial for trial in real if trial.caught]
     known = [trial for trial in caught if trial.located is not None]
@@ -211,4 +249,7 @@ def _counted(trials: Sequence[Trial], sound: Sequence[Sound]) -> SelftestResult:
         baselines=baselines,
         table=list(trials),
         sound=list(sound),
+        options=options,
+        tried=tried,
+        complete=complete,
     )

@@ -35,13 +35,13 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> int:
-    from parity.sweeps.pool import Limits
+    from parity.child import Limits
     from parity.sweeps.sweep import SweepOptions, sweep
     from zoo.console import emit_json, progress
 
     options = SweepOptions(
         args.sample, args.exclude, args.per_family, args.seed, max(args.jobs, 1),
-        Limits(args.timeout, int(args.memory * 2**30)), args.retry, args.keep,
+        Limits(args.timeout, memory_bytes=int(args.memory * 2**30)), args.retry, args.keep,
     )  # fmt: skip
     with progress() as bar:
         task = bar.add_task("sweep", total=None)

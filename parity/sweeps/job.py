@@ -4,19 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import shutil
-import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from multiprocessing.connection import Connection
 from pathlib import Path
 
-import psutil
-
+from parity.child import Line, peak_rss
 from parity.sweeps.row import Row
 
 # What `porters.porting` calls its stages, and what a row calls them.
@@ -52,17 +47,16 @@ class Job:
     keep: bool
 
 
-def work(pipe: Connection, job: Job, sweep: int) -> None:
-    """Run one job of the process ``sweep``; send ``("stage", name)`` as it goes and ``("row", Row)`` at the end."""
-    threading.Thread(target=_end_with_the_sweep, args=(sweep,), daemon=True).start()
-    _quieten(job)
+def work(line: Line, job: Job) -> Row:
+    """Run one job, say its stages as it goes, and return its row."""
+    _hold_to_its_share(job)
     started = time.perf_counter()
     row = Row(job.source, job.family, "failed", "open")
 
     def entered(stage: str) -> None:
         nonlocal row
         row = replace(row, stage=stage)
-        pipe.send(("stage", stage))
+        line.phase(stage)
 
     try:
         row = _port_and_check(job, row, entered)
@@ -72,12 +66,7 @@ def work(pipe: Connection, job: Job, sweep: int) -> None:
     finally:
         if not job.keep:
             shutil.rmtree(job.directory, ignore_errors=True)
-    row = replace(row, seconds=time.perf_counter() - started, peak_rss_bytes=_peak())
-    pipe.send(("row", row))
-    pipe.close()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(0)  # What frameworks do on the way out is not part of the measurement.
+    return replace(row, seconds=time.perf_counter() - started, peak_rss_bytes=peak_rss())
 
 
 def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
@@ -116,24 +105,8 @@ def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
     )
 
 
-def _end_with_the_sweep(sweep: int) -> None:
-    """End this process when the sweep has died without a word: nobody waits for its row any more.
-
-    The parent is no sign of it: that is the process which all jobs are forked from, and it outlives a killed sweep.
-    """
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(sweep)
-        while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(1)
-    os._exit(1)
-
-
-def _quieten(job: Job) -> None:
-    """Send what frameworks print to the job's log and hold them to their share of the cores."""
-    job.log.parent.mkdir(parents=True, exist_ok=True)
-    stream = job.log.open("w", encoding="utf-8")
-    for number in (1, 2):
-        os.dup2(stream.fileno(), number)
+def _hold_to_its_share(job: Job) -> None:
+    """Hold the frameworks to the job's share of the cores."""
     os.sched_setaffinity(0, job.cores)
     os.environ["OMP_NUM_THREADS"] = str(len(job.cores))
     with contextlib.suppress(ImportError):
@@ -147,7 +120,3 @@ def _message(error: BaseException) -> str:
     text = "; ".join(lines[:6])
     kind = "" if hasattr(error, "fact") else f"{type(error).__name__}: "
     return f"{kind}{text}"[:1000]
-
-
-def _peak() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -7,14 +7,15 @@ import os
 import random
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from parity.child import Limits
 from parity.sweeps.job import Job
-from parity.sweeps.pool import Limits, run_jobs
+from parity.sweeps.pool import JOB_LIMITS, run_jobs
 from parity.sweeps.row import Row
 from parity.sweeps.table import JOURNAL, SUMMARY, TABLE, Journal, summary, write_parquet
 from porters.source import Reference, references
@@ -47,7 +48,7 @@ class SweepOptions:
     per_family: int = 0
     seed: int = 0
     jobs: int = 1
-    limits: Limits = field(default_factory=Limits)
+    limits: Limits = JOB_LIMITS
     retry: bool = False
     keep: bool = False
 

@@ -44,9 +44,7 @@ class TorchSteps:
         self._order = {node: place for place, node in enumerate(self._nodes)}
         self._constants = _Constants(program, original)
         self._by_handle = _handles(self._nodes, retraced=module is None)
-        self._readers = Counter(
-            read for node in self._nodes for read in flatten((node.args, node.kwargs)) if is_node(read)
-        )
+        self._readers = Counter(read for node in self._nodes for read in _reads(node))
         self._feed: Feed = {}
         self._numbers: dict[torch.fx.Node, Any] = {}
 
@@ -63,7 +61,7 @@ class TorchSteps:
         for handle in wanted:
             looked_at.setdefault(self._by_handle[handle][0], []).append(handle)
         own, truth = _Chain(self._constants, wide=False), _Chain(self._constants, wide=True)
-        left = dict(self._readers)
+        left = Counter(self._readers)
         for node in self._nodes:
             if node.op == "output":
                 return
@@ -75,12 +73,7 @@ class TorchSteps:
                 index = self._by_handle[handle][1]
                 single, wide = (to_numpy(_part(chain.held[node], index)) for chain in (own, truth))
                 yield Step(handle, single, wide, _unordered(node))
-            for read in flatten((node.args, node.kwargs)):
-                if is_node(read):
-                    left[read] -= 1
-                    if not left[read]:
-                        own.held.pop(read, None)
-                        truth.held.pop(read, None)
+            _release(node, left, own, truth)
 
     def single(self, handles: Sequence[str], known: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return results in float64 computed from ``known`` ones; see the protocol."""
@@ -90,11 +83,15 @@ class TorchSteps:
         for handle, array in known.items():
             chain.held |= dict.fromkeys(self._readers_of(*self._by_handle[handle]), _wide(to_tensor(array)))
         wanted = [self._by_handle[handle] for handle in handles]
-        for node in self._needed([node for node, _ in wanted], chain.held):
+        needed = self._needed([node for node, _ in wanted], chain.held)
+        left = Counter(read for node in needed for read in _reads(node))
+        left.update(node for node, _ in wanted)
+        for node in needed:
             if node in self._numbers:
                 chain.held[node] = self._numbers[node]
             else:
                 chain.run(node, self._given(node, wide=True))
+            _release(node, left, chain)
         return {
             handle: to_numpy(_part(chain.held[node], index))
             for handle, (node, index) in zip(handles, wanted, strict=True)
@@ -117,7 +114,7 @@ class TorchSteps:
                 continue
             found.add(node)
             if node not in self._numbers:
-                pending += [read for read in flatten((node.args, node.kwargs)) if is_node(read)]
+                pending += _reads(node)
         return sorted(found, key=self._order.__getitem__)
 
     def _given(self, node: torch.fx.Node, wide: bool) -> Any:
@@ -253,6 +250,19 @@ def _origin(node: torch.fx.Node) -> str:
     """Return the name that a node had before it was traced once more."""
     sources = node.meta.get("from_node") or []
     return sources[-1].name if sources else ""
+
+
+def _reads(node: torch.fx.Node) -> list[torch.fx.Node]:
+    return [read for read in flatten((node.args, node.kwargs)) if is_node(read)]
+
+
+def _release(node: torch.fx.Node, left: Counter[torch.fx.Node], *chains: _Chain) -> None:
+    """Count what ``node`` has read off ``left``, and forget what nothing to come reads."""
+    left.subtract(_reads(node))
+    for item in (*_reads(node), node):
+        if left[item] <= 0:
+            for chain in chains:
+                chain.held.pop(item, None)
 
 
 def _part(held: Any, index: int | None) -> Any:

@@ -83,8 +83,11 @@ class TensorFlowSteps:
             chain.hold(edge, _in_order(array, inverse(order)))
         wanted = {handle: self._by_handle[handle] for handle in handles}
         needed = closure((edge.node for edge, _ in wanted.values() if edge not in chain.held), chain.held)
+        left = Counter(edge for node in needed for edge in node.inputs)
+        left.update(edge for edge, _ in wanted.values())
         for node in sorted(needed, key=self._place.__getitem__):
             chain.run(node, keep=True)
+            self._program.release(node, left, chain)
         return {handle: _in_order(chain.read(edge).numpy(), order) for handle, (edge, order) in wanted.items()}
 
 

@@ -61,9 +61,17 @@ _EXTERNAL_FOLDER = "session.model_external_initializers_file_folder_path"
 
 
 def load(
-    model: Path | bytes, *, beside: Path | None = None, optimize: bool = True, threads: int | None = None
+    model: Path | bytes,
+    *,
+    beside: Path | None = None,
+    optimize: bool = True,
+    threads: int | None = None,
+    keep_memory: bool = True,
 ) -> OnnxRuntimeSession:
     """Load an ONNX file, or a serialised model whose external data lies in the folder ``beside``.
+
+    ``keep_memory`` says whether the session keeps the memory of a run for the next one: many sessions, each of a part
+    of a model, would keep that of all activations.
 
     Raises:
         UserError: With ONNX Runtime's own words where it refuses the graph.
@@ -75,6 +83,7 @@ def load(
     level = ort.GraphOptimizationLevel
     options.graph_optimization_level = level.ORT_ENABLE_ALL if optimize else level.ORT_DISABLE_ALL
     options.intra_op_num_threads = threads or len(os.sched_getaffinity(0))
+    options.enable_cpu_mem_arena = options.enable_mem_pattern = keep_memory
     if beside is not None:
         options.add_session_config_entry(_EXTERNAL_FOLDER, str(beside.resolve()))
     place = "a model in memory" if isinstance(model, bytes) else str(model)

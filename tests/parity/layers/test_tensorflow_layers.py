@@ -175,3 +175,12 @@ def test_a_runtimes_coarse_kernel_is_told_from_a_wrong_layer(tmp_path):
     faulty = check(ported.copy(tmp_path / "faulty", coarser), original=ported.original, save=False)
     assert not faulty.holds
     assert "group_norm" in faulty.first_divergence
+
+
+def test_bisection_finds_what_comparing_every_layer_finds(keras_port, tmp_path):
+    artifact = keras_port.copy(tmp_path / "faulty", tanh_gelu)
+    full = compared(artifact, keras_port.original)
+    found = check(artifact, original=keras_port.original, bisect=True, cases=1, save=False)
+    assert found.first_divergence == full.first_divergence
+    assert found.search is not None
+    assert found.search.compared_layers + found.search.compared_segments < len(full.layers)

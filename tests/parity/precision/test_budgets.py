@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from parity import check
-from parity.harness import precision_of, result_name
 from parity.ratchet import rejudge
 from parity.tolerance import LIMITS
+from parity.verdict import precision_of, result_name
 from porters.porter import PrecisionUnavailableError
 from porters.pytorch.original import TorchOriginal
 from porters.pytorch.rounded import rounding_mode

@@ -9,7 +9,7 @@ import psutil
 import pyarrow.parquet as pq
 import pytest
 
-from parity.sweeps.pool import Limits
+from parity.child import Limits
 from parity.sweeps.row import Row, from_dict
 from parity.sweeps.sweep import SweepOptions, choose, sweep
 from parity.sweeps.table import Journal, summary

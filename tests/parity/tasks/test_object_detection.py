@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,8 +11,9 @@ from PIL import Image
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from parity.task import find_task
+from parity.task import Sample, find_task
 from parity.tasks.boxes import detections, overlaps
+from parity.tasks.object_detection import Evaluated
 from porters.pytorch.sources import need
 from zoo.errors import UserError
 
@@ -163,3 +165,56 @@ def test_another_place_or_class_is_a_change():
 def test_overlap_of_boxes():
     a, b = np.array([[0, 0, 2, 2.0]]), np.array([[1, 0, 2, 2.0], [5, 5, 1, 1]])
     assert overlaps(a, b) == pytest.approx(np.array([[1 / 3, 0]]))
+
+
+def synthetic(count, kinds, seed=0, most=12):
+    """Return samples in COCO's form and answers of a fair detector, no two of its scores the same."""
+    random = np.random.default_rng(seed)
+    samples, answers = [], []
+    for index in range(count):
+        true, found = [], []
+        for _ in range(random.integers(0, most)):
+            x, y, w, h = random.uniform(0, 500), random.uniform(0, 300), random.uniform(20, 120), random.uniform(20, 90)
+            kind, crowd = int(random.integers(kinds)), int(random.random() < 0.05)
+            true.append({"category_id": kind, "bbox": [x, y, w, h], "area": w * h, "iscrowd": crowd})
+            for _ in range(random.integers(0, 4)):
+                dx, dy = random.normal(0, 6, 2)
+                other = kind if random.random() < 0.8 else int(random.integers(kinds))
+                found.append({"category_id": other, "bbox": [x + dx, y + dy, w, h], "score": float(random.random())})
+        for _ in range(random.integers(0, most)):
+            box = [*random.uniform(0, 400, 2).tolist(), *random.uniform(20, 90, 2).tolist()]
+            score = float(random.random() / 2)
+            found.append({"category_id": int(random.integers(kinds)), "bbox": box, "score": score})
+        samples.append(Sample(str(index), None, {"image_id": index, "annotations": true}, None))
+        answers.append(found)
+    return samples, answers
+
+
+def test_draws_are_accumulated_as_pycocotools_does(capsys):
+    samples, answers = synthetic(60, 6)
+    evaluated = Evaluated(samples, answers)
+    random = np.random.default_rng(1)
+    picks = np.concatenate([random.integers(0, 60, (12, 60)), np.full((1, 60), 7), random.integers(0, 3, (3, 60))])
+    expected = [evaluated._accumulated(pick) for pick in picks]
+    capsys.readouterr()
+    np.testing.assert_allclose(evaluated.over(picks), expected, rtol=0, atol=1e-9)
+    assert np.std(expected, axis=0).min() > 1e-3, "the draws differ"
+
+
+def test_one_image_drawn_anew_is_no_image_of_all():
+    samples, answers = synthetic(1, 2, seed=5)
+    evaluated = Evaluated(samples, answers)
+    assert evaluated.over(np.zeros((1, 1), int)).shape == (1, 2)
+
+
+def test_a_draw_costs_a_small_part_of_an_evaluation():
+    samples, answers = synthetic(1000, 80)
+    started = time.process_time()
+    evaluated = Evaluated(samples, answers)
+    once = time.process_time() - started
+    picks = np.random.default_rng(0).integers(0, 1000, (100, 1000))
+    started = time.process_time()
+    values = evaluated.over(picks)
+    drawn = time.process_time() - started
+    assert drawn < 100 * once / 10, "a draw costs less than a tenth of an evaluation"
+    assert np.isfinite(values).all()

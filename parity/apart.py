@@ -1,0 +1,95 @@
+"""``check`` and ``eval`` in a process of their own: whatever a runner does there, this process has an answer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from parity.child import ChildDiedError, Limits, Line, run_apart
+from parity.phases import RunnerError, runner_error
+
+if TYPE_CHECKING:
+    from parity.accuracy import AccuracyResult
+    from parity.verdict import ParityResult
+
+Heard = Callable[[str, Any], None]
+
+
+def check_apart(path: Path, options: Mapping[str, Any], limits: Limits, heard: Heard) -> ParityResult:
+    """Check the artifact at ``path`` in a child and return the verdict; ``error`` where the child died.
+
+    One child runs both sides: their frameworks are imported once, there, and nothing is imported here.
+
+    Args:
+        path: An artifact that was opened here: its seal is not verified again.
+        options: Of :func:`parity.harness.check`, but for ``progress``; nothing is saved.
+        limits: What the child may take.
+        heard: Hears ``phase`` and its name.
+
+    Raises:
+        UserError: As :func:`parity.harness.check` does.
+    """
+    try:
+        result: ParityResult = run_apart(_check, (str(path), dict(options)), limits, heard, _prepare_check)
+    except ChildDiedError as error:
+        return unfinished(runner_error(error.failure), str(options.get("on", "onnxruntime")), options.get("seed", 1))
+    return result
+
+
+def unfinished(error: RunnerError, on: str, seed: int) -> ParityResult:
+    """Return the result of a check whose runner ended without one."""
+    from parity.verdict import ParityResult, precision_of
+
+    return ParityResult(on, precision_of(on), "error", 0, 0, seed, "", [], [], diagnosis=error.said(), error=error)
+
+
+def evaluate_apart(path: Path, data: str, options: Mapping[str, Any], limits: Limits, heard: Heard) -> AccuracyResult:
+    """Evaluate the artifact at ``path`` in a child; see :func:`check_apart` and :func:`parity.accuracy.evaluate`.
+
+    ``heard`` hears ``samples`` too, with how many are done and of how many.
+    """
+    try:
+        result: AccuracyResult = run_apart(_evaluate, (str(path), data, dict(options)), limits, heard, _prepare_eval)
+    except ChildDiedError as error:
+        return _unmeasured(runner_error(error.failure), str(options.get("task") or ""), data)
+    return result
+
+
+def _unmeasured(error: RunnerError, task: str, data: str) -> AccuracyResult:
+    from parity.accuracy import AccuracyResult
+
+    return AccuracyResult(
+        task, "", 0, data, math.nan, math.nan, math.nan, (math.nan, math.nan), [], None, {}, {}, [], [],
+        [], "error", error=error,
+    )  # fmt: skip
+
+
+# What the answer is made of is imported while the child imports its frameworks.
+def _prepare_check() -> None:
+    import parity.verdict  # noqa: F401
+
+
+def _prepare_eval() -> None:
+    import parity.accuracy  # noqa: F401
+
+
+# -- in the child --------------------------------------------------------------------------------------------------
+
+
+def _check(line: Line, path: str, options: dict[str, Any]) -> ParityResult:
+    from parity.harness import check
+    from zoo.artifact import open_artifact
+
+    return check(open_artifact(path, unsealed=True), save=False, progress=line.phase, **options)
+
+
+def _evaluate(line: Line, path: str, data: str, options: dict[str, Any]) -> AccuracyResult:
+    from parity.accuracy import evaluate
+    from zoo.artifact import open_artifact
+
+    def samples(done: int, total: int) -> None:
+        line.say("samples", (done, total))
+
+    return evaluate(open_artifact(path, unsealed=True), data, save=False, progress=samples, phase=line.phase, **options)
