@@ -94,7 +94,7 @@ class Sides:
     ) -> None:
         self._bisect = bisect
         self.artifact = artifact
-        self._mode, self._keep = mode, tuple(keep)
+        self._on, self._mode, self._keep = on, mode, tuple(keep)
         self.cap = Cap(memory) if memory else None
         self.notes: list[str] = []
         self.truth = "float64"
@@ -112,7 +112,6 @@ class Sides:
         self._sessions: dict[str, Session] = {}
         self._first: tuple[Feed, dict[str, Arrays]] | None = None
         self.layers: LayerRun | None = None
-        self._on = on
         if by_layers:
             progress("find the layers")
             self.layers = self._layered()

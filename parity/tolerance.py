@@ -16,7 +16,8 @@ then what one rounding of the output leaves, root mean square: gap / sqrt(12) at
 (relative), a quarter of the gap on the whole. Both sides are entitled to it, and R may miss it by luck (an output that
 the format holds exactly); a whole gap, as for float32, would let a shallow net lose four times what it must. Where only
 the cube rounds, the last operator may be one of the vector unit, and u stays float32's. Signal and width follow from
-the noise: see ``LIMITS``. How the figures were measured, and what they are: docs/precision.md.
+the noise: see ``LIMITS``. On 95 sound ports in seven precisions the ratio stayed below 1.38, largest differences below
+1.55, probes below 1.44 (docs/precision.md).
 """
 
 from __future__ import annotations
