@@ -49,6 +49,13 @@ def count(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
+def percent(value: float | None, places: int = 0) -> str:
+    """Return a share in percent: ``42 %``."""
+    if value is None or not math.isfinite(value):
+        return significant(value)
+    return f"{fixed(100 * value, places)} %"
+
+
 def milliseconds(value: float | None) -> str:
     """Return a latency without its unit, which the column carries."""
     return significant(value)
