@@ -23,6 +23,7 @@ _UNKNOWN = ("circle-open", "var(--muted)")
 # Diameters in pixels: areas are in proportion to the time, and the smallest kernel can still be pointed at.
 _LARGEST, _SMALLEST = 34.0, 6.0
 _OPEN = ("square-open", "diamond-open", "circle-open")
+_DECADE = 10
 # More batches than this and their labels collide on a phone.
 _TICKS = 8
 
@@ -41,7 +42,7 @@ def charts(chip: Modelled) -> dict[str, Chart | None]:
 
 def roofline(chip: Modelled) -> Chart | None:
     """Return the roofline: each kernel's rate over its intensity, below the chip's roofs."""
-    shown = [op for op in chip.ops if positive(op.intensity, op.gops, op.time_us)]
+    shown = [op for op in chip.ops if _has_a_place(op)]
     if not shown:
         return None
     axes = _range(shown, chip)
@@ -50,9 +51,12 @@ def roofline(chip: Modelled) -> Chart | None:
     # Large dots first: a small one stays visible, and can be pointed at, on top of them.
     for bound, of_bound in _by_bound(sorted(shown, key=lambda op: -chips.time_of(op))).items():
         symbol, colour = _BOUNDS.get(bound, _UNKNOWN)
-        keys.append(Key(symbol, colour, f"bound by {bound}" if bound in _BOUNDS else f"bound {bound}"))
+        keys.append(Key(symbol, colour, _bound(bound)))
         traces.append(_dots(keys[-1], of_bound, chip))
-    x, y = (log_axis(text, ends) for text, ends in zip(("operations per byte (log)", "10⁹/s (log)"), axes, strict=True))
+    x, y = (
+        log_axis(text, ends)
+        for text, ends in zip(("operations per byte (log)", "10⁹ operations/s (log)"), axes, strict=True)
+    )
     return Chart(
         title=f"Roofline {chips.at_batch(chip)}".rstrip(),
         alt="Modelled rate of each kernel over its operations per byte, on logarithmic axes, below the roofs of cube, "
@@ -61,7 +65,7 @@ def roofline(chip: Modelled) -> Chart | None:
         figure=plane(traces, x, y, _HEIGHT),
         legend=tuple(keys),
         label="modelled",
-        note=_roofline_note(chip, shown),
+        note=_roofline_note(chip),
     )
 
 
@@ -100,6 +104,10 @@ def _line(key: Key, x: list[float], y: list[float]) -> dict[str, Any]:
     return plain(go.Scatter(mode="lines", x=x, y=y, line=line, hoverinfo="skip"))
 
 
+def _bound(name: str) -> str:
+    return f"bound by {name}" if name in _BOUNDS else name
+
+
 def _by_bound(ops: Iterable[ModelledOp]) -> dict[str, list[ModelledOp]]:
     found: dict[str, list[ModelledOp]] = {}
     for op in ops:
@@ -130,39 +138,44 @@ def _dots(key: Key, ops: Sequence[ModelledOp], chip: Modelled) -> dict[str, Any]
 
 
 def _hover(op: ModelledOp, chip: Modelled) -> str:
-    time = f"{significant(op.time_us)} µs, {percent(chips.share(chip, op), 1)} of the kernels' time (modelled)"
+    time = f"{significant(op.time_us)} µs, {percent(chips.share(chip, op), 1)} of the time (modelled)"
     rate = f"{significant(op.intensity)} operations per byte, {significant(op.gops)}·10⁹ operations/s"
     lines = (op.op or op.name or "", op.name if op.op else "", op.source or "", time, rate)
     return "<br>".join(safe(line) for line in lines if line)
 
 
-def _roofline_note(chip: Modelled, shown: Sequence[ModelledOp]) -> str:
+def _has_a_place(op: ModelledOp) -> bool:
+    """Say whether logarithmic axes can show a kernel: one that only moves data has no rate of operations."""
+    return positive(op.intensity, op.gops, op.time_us)
+
+
+def _roofline_note(chip: Modelled) -> str:
     note = (
         "Bytes are all that a kernel reads and writes; above the memory roof the on-chip L2 serves a part of them. "
         "Areas are shares of the time."
     )
-    missing = sum(1 for op in chip.ops if chips.time_of(op)) - len(shown)
+    missing = [op for op in chip.ops if chips.time_of(op) and not _has_a_place(op)]
     if not missing:
         return note
-    drawn = math.fsum(chips.share(chip, op) or 0.0 for op in shown)
-    kernels = f"{missing} kernel{'' if missing == 1 else 's'}"
-    return f"{note} Not shown: {kernels} without arithmetic, {percent(1 - drawn, 1)} of the time."
+    kernels = f"{count(len(missing))} kernel{'' if len(missing) == 1 else 's'}"
+    spent = math.fsum(chips.share(chip, op) or 0.0 for op in missing)
+    return f"{note} Not shown: {kernels} without arithmetic, {percent(spent, 1)} of the time."
 
 
 def time_shares(chip: Modelled) -> Chart | None:
-    """Return the kernels' time by operators, each bar parted by what bounds it, with all kernels on top."""
+    """Return an execution's time by operators, each bar parted by what bounds it, with all of it on top."""
     parts = chips.by_operator(chip)
     if not parts:
         return None
     bounds = chips.by_bound(chip)
-    whole = chips.Part("all kernels", 1.0, {part.name: part.share for part in bounds})
+    whole = chips.Part("all", 1.0, {part.name: part.share for part in bounds})
     rows = [whole, *parts] if len(parts) > 1 else parts
     keys = [Key("bar", _BOUNDS.get(part.name, _UNKNOWN)[1], f"{part.name} {percent(part.share, 1)}") for part in bounds]
     traces = [_bars(key.colour, part.name, rows) for key, part in zip(keys, bounds, strict=True)]
     drawing = figure(
         traces,
         [row.name for row in rows],
-        {"title": title("share of the kernels' time"), "range": [0, 1], "tickformat": ".0%", "nticks": 6},
+        {"title": title("share of the time of an execution"), "range": [0, 1], "tickformat": ".0%", "nticks": 6},
     )
     drawing["layout"]["barmode"] = "stack"
     return Chart(
@@ -187,7 +200,7 @@ def _bars(colour: str, bound: str, rows: Sequence[chips.Part]) -> dict[str, Any]
             x=[row.bounds[bound] for _, row in drawn],
             y=[place for place, _ in drawn],
             text=[
-                f"{safe(row.name)}<br>bound by {safe(bound)}: {percent(row.bounds[bound], 1)} of the time (modelled)"
+                f"{safe(row.name)}<br>{safe(_bound(bound))}: {percent(row.bounds[bound], 1)} of the time (modelled)"
                 for _, row in drawn
             ],
             textposition="none",
@@ -220,14 +233,23 @@ def _over_batch(
         first = curve.rates[0]
         words = "<br>".join(safe(line) for line in (f"published{several}: {first.source}", first.options) if line)
         traces.append(_curve(keys[-1], points, unit, "markers", words))
+    y = _value_axis(unit, [value for trace in traces for value in trace["y"]])
     alt = f"{name} over the batch in {unit}: modelled{', and published measurements' if curves else ''}. "
     return Chart(
         title=f"{name} over the batch",
         alt=alt + "The tables have the same figures.",
         height=_HEIGHT - 60,
-        figure=plane(traces, _batch_axis(batches), {"title": title(unit), "rangemode": "tozero"}, _HEIGHT - 60),
+        figure=plane(traces, _batch_axis(batches), y, _HEIGHT - 60),
         legend=tuple(keys),
+        note=f"Modelled: {chips.worth(chip.validation)}.",
     )
+
+
+def _value_axis(unit: str, values: Sequence[float]) -> dict[str, Any]:
+    # A latency grows with the batch: over decades the small batches would lie on a linear axis' zero.
+    if unit == "ms" and max(values) >= _DECADE * min(values):
+        return log_axis(f"{unit} (log)", values)
+    return {"title": title(unit), "rangemode": "tozero"}
 
 
 def _batch_axis(batches: Sequence[int]) -> dict[str, Any]:

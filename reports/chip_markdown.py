@@ -52,18 +52,16 @@ def _batches(chip: Modelled) -> list[list[str]]:
 
 
 def _published(chip: Modelled) -> list[list[str]]:
-    heads = ["source", "model", "options", "precision", "batch", "per second (published)"]
-    rows = [
-        [rate.source, rate.model, rate.options, rate.precision, f.count(rate.batch), f.significant(rate.throughput)]
-        for curve in chips.curves(chip)
-        for rate in curve.rates
-    ]
-    if not rows:
+    curves = chips.curves(chip)
+    if not curves:
         return []
+    heads = ["batch", *(f"per second (published {curve.number})" for curve in curves)]
+    rows = [[f.count(batch), *map(f.significant, rates)] for batch, rates in chips.published_rows(chip)]
     return [
         [f"#### Published rates on {escape(chip.target)}"],
         [escape(chips.PUBLISHED)],
-        table(heads, rows, numbers=2),
+        [f"- published {curve.number}: {escape(chips.origin(curve))}" for curve in curves],
+        table(heads, rows, numbers=len(heads)),
     ]
 
 
@@ -72,7 +70,6 @@ def _kernels(chip: Modelled) -> list[list[str]]:
     if not longest:
         return []
     shown = f"The {len(longest)} longest of {f.count(len(chip.ops))} kernels. " if len(longest) < len(chip.ops) else ""
-    rest = f"; {outside}" if (outside := chips.outside(chip)) else ""
     bounds = ", ".join(f"{part.name} {f.percent(part.share, 1)}" for part in chips.by_bound(chip))
     kinds = [[part.name, f.percent(part.share, 1)] for part in chips.by_operator(chip)]
     rows = [
@@ -85,7 +82,7 @@ def _kernels(chip: Modelled) -> list[list[str]]:
     heads = ["operators", "unit", "bound", "source", "time µs", "share", "operations per byte", "10⁹ operations/s"]
     return [
         [f"#### Kernels {chips.at_batch(chip)} ({_worth(chip)})".replace("  ", " ")],
-        [escape(f"{shown}Shares are of the time of all kernels{rest}. By bound: {bounds}.")],
+        [escape(f"{shown}Shares are of the time of an execution. By bound: {bounds}.")],
         table(["operators", "share of the time (modelled)"], kinds, numbers=1),
         table([*heads[:4], *(f"{head} (modelled)" for head in heads[4:])], rows, numbers=4),
         *_roofs(chip),

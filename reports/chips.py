@@ -19,14 +19,16 @@ PUBLISHED = (
     "Measured by others on the chip, of the very model: source reference and inputs are those that were published. "
     "The cost model's constants may have been fitted on these measurements; its error was found on models left out."
 )
-ENERGY = "Energy is an estimate: the board's power limit times the modelled latency of one execution, rather too high."
+ENERGY = "Energy is an upper estimate: the board's power limit times the modelled latency of one execution."
 UNKNOWN = "not recorded"
 OTHERS = "others"
+OUTSIDE = "outside the kernels"
+_ROUNDING = 1e-4
 
 
 @dataclass(frozen=True)
 class Part:
-    """The share of the kernels' time that goes into one thing; ``bounds`` is that share by bound, largest first."""
+    """The share of an execution's time that goes into one thing; ``bounds`` is that share by bound, largest first."""
 
     name: str
     share: float
@@ -41,9 +43,11 @@ class Curve:
     rates: tuple[PublishedRate, ...]
 
 
-def kernels_us(chip: Modelled) -> float:
-    """Return the microseconds of all kernels; 0 where none is recorded."""
-    return math.fsum(time_of(op) for op in chip.ops)
+def execution_us(chip: Modelled) -> float:
+    """Return the microseconds of an execution of the largest batch, or of its kernels where no latency is recorded."""
+    kernels = math.fsum(time_of(op) for op in chip.ops)
+    latency = chip.batches[-1].latency_ms if chip.batches else None
+    return max(kernels, 1e3 * latency) if latency is not None and math.isfinite(latency) else kernels
 
 
 def time_of(op: ModelledOp) -> float:
@@ -52,8 +56,8 @@ def time_of(op: ModelledOp) -> float:
 
 
 def share(chip: Modelled, op: ModelledOp) -> float | None:
-    """Return a kernel's share of the time of all kernels, ``None`` without times."""
-    total = kernels_us(chip)
+    """Return a kernel's share of the execution's time, ``None`` without times."""
+    total = execution_us(chip)
     return time_of(op) / total if total else None
 
 
@@ -69,21 +73,29 @@ def by_bound(chip: Modelled) -> list[Part]:
 
 def by_operator(chip: Modelled) -> list[Part]:
     """Return the shares of the time by operators, largest first; the smallest are one part, ``others``."""
-    parts = _parts(chip, lambda op: op.op or op.name or UNKNOWN)
+    parts = _parts(chip, _operators)
     if len(parts) <= KINDS + 1:
         return parts
-    shown = {part.name for part in parts[:KINDS]}
-    few = _parts(chip, lambda op: name if (name := op.op or op.name or UNKNOWN) in shown else OTHERS)
+    shown = {part.name for part in parts[:KINDS]} | {OUTSIDE}
+    few = _parts(chip, lambda op: name if (name := _operators(op)) in shown else OTHERS)
     return sorted(few, key=lambda part: part.name == OTHERS)
 
 
+def _operators(op: ModelledOp) -> str:
+    return op.op or op.name or UNKNOWN
+
+
 def _parts(chip: Modelled, kind: Callable[[ModelledOp], str]) -> list[Part]:
-    total = kernels_us(chip)
+    total = execution_us(chip)
     spent: dict[str, dict[str, float]] = {}
     for op in chip.ops:
         if time_of(op):
-            bounds = spent.setdefault(kind(op), {})
-            bounds[op.bound or UNKNOWN] = bounds.get(op.bound or UNKNOWN, 0.0) + time_of(op) / total
+            bounds, bound = spent.setdefault(kind(op), {}), op.bound or UNKNOWN
+            bounds[bound] = bounds.get(bound, 0.0) + time_of(op) / total
+    rest = 1 - math.fsum(part for bounds in spent.values() for part in bounds.values())
+    # What is left over by rounding is no time.
+    if spent and rest > _ROUNDING:
+        spent[OUTSIDE] = {OUTSIDE: rest}
     parts = [
         Part(name, math.fsum(bounds.values()), dict(sorted(bounds.items(), key=lambda item: -item[1])))
         for name, bounds in spent.items()
@@ -100,16 +112,6 @@ def at_batch(chip: Modelled) -> str:
     """Return ``at batch 64``, or nothing where the batch is not recorded."""
     batch = largest_batch(chip)
     return "" if batch is None else f"at batch {formats.count(batch)}"
-
-
-def outside(chip: Modelled) -> str | None:
-    """Return what an execution takes beside its kernels, in words; ``None`` where it is not known."""
-    latency = chip.batches[-1].latency_ms if chip.batches else None
-    if latency is None or not chip.ops or not math.isfinite(latency):
-        return None
-    rest = latency - kernels_us(chip) / 1e3
-    # What is left over by rounding is no time.
-    return f"beside its kernels an execution takes {formats.milliseconds(rest)} ms" if rest > 1e-4 * latency else None
 
 
 def roofs(chip: Modelled) -> dict[str, str]:
@@ -154,7 +156,7 @@ def validation(known: Validation, target: str) -> str:
 def worth(known: Validation) -> str:
     """Return that error in a few words, to stand beside each table and chart."""
     if known.found is False:
-        return "no measurement of this chip was found"
+        return "not validated: no measurement of this chip was found"
     return f"median error {formats.percent(known.median_ape, 1)}" if _finite(known.median_ape) else "error not recorded"
 
 
@@ -172,6 +174,20 @@ def curves(chip: Modelled) -> list[Curve]:
     for rate in chip.published:
         found.setdefault((rate.source, rate.model, rate.precision, rate.options), []).append(rate)
     return [Curve(number, tuple(rates)) for number, rates in enumerate(found.values(), 1)]
+
+
+def origin(curve: Curve) -> str:
+    """Return where the rates of a curve were published, and how they were measured."""
+    first = curve.rates[0]
+    return ", ".join(part for part in (f"{first.source}: {first.model}", first.precision, first.options) if part)
+
+
+def published_rows(chip: Modelled) -> list[tuple[int, list[float | None]]]:
+    """Return the published rates by batch, one for each curve; ``None`` where a curve lacks the batch."""
+    found = [{rate.batch: rate.throughput for rate in curve.rates} for curve in curves(chip)]
+    return [
+        (batch, [rates.get(batch) for rates in found]) for batch in sorted({key for rates in found for key in rates})
+    ]
 
 
 def obstacles(chip: Modelled) -> list[OperatorSupport]:
