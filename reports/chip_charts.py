@@ -118,13 +118,13 @@ def _by_bound(ops: Iterable[ModelledOp]) -> dict[str, list[ModelledOp]]:
 def _dots(key: Key, ops: Sequence[ModelledOp], chip: Modelled) -> dict[str, Any]:
     import plotly.graph_objects as go
 
-    most = max(chips.time_of(op) for op in chip.ops)
+    most, total = max(chips.time_of(op) for op in chip.ops), chips.execution_us(chip)
     return plain(
         go.Scatter(
             mode="markers",
             x=[op.intensity for op in ops],
             y=[op.gops for op in ops],
-            text=[_hover(op, chip) for op in ops],
+            text=[_hover(op, total) for op in ops],
             hovertemplate="%{text}<extra></extra>",
             marker={
                 "size": [max(_SMALLEST, _LARGEST * math.sqrt(chips.time_of(op) / most)) for op in ops],
@@ -137,8 +137,8 @@ def _dots(key: Key, ops: Sequence[ModelledOp], chip: Modelled) -> dict[str, Any]
     )
 
 
-def _hover(op: ModelledOp, chip: Modelled) -> str:
-    time = f"{significant(op.time_us)} µs, {percent(chips.share(chip, op), 1)} of the time (modelled)"
+def _hover(op: ModelledOp, total_us: float) -> str:
+    time = f"{significant(op.time_us)} µs, {percent(chips.share(op, total_us), 1)} of the time (modelled)"
     rate = f"{significant(op.intensity)} operations per byte, {significant(op.gops)}·10⁹ operations/s"
     lines = (op.op or op.name or "", op.name if op.op else "", op.source or "", time, rate)
     return "<br>".join(safe(line) for line in lines if line)
@@ -158,7 +158,7 @@ def _roofline_note(chip: Modelled) -> str:
     if not missing:
         return note
     kernels = f"{count(len(missing))} kernel{'' if len(missing) == 1 else 's'}"
-    spent = math.fsum(chips.share(chip, op) or 0.0 for op in missing)
+    spent = math.fsum(map(chips.time_of, missing)) / chips.execution_us(chip)
     return f"{note} Not shown: {kernels} without arithmetic, {percent(spent, 1)} of the time."
 
 
@@ -241,7 +241,7 @@ def _over_batch(
         height=_HEIGHT - 60,
         figure=plane(traces, _batch_axis(batches), y, _HEIGHT - 60),
         legend=tuple(keys),
-        note=f"Modelled: {chips.worth(chip.validation)}.",
+        note=f"Modelled; {chips.worth(chip.validation)}.",
     )
 
 

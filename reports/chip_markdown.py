@@ -66,7 +66,7 @@ def _published(chip: Modelled) -> list[list[str]]:
 
 
 def _kernels(chip: Modelled) -> list[list[str]]:
-    longest = chips.longest(chip)
+    longest, total = chips.longest(chip), chips.execution_us(chip)
     if not longest:
         return []
     shown = f"The {len(longest)} longest of {f.count(len(chip.ops))} kernels. " if len(longest) < len(chip.ops) else ""
@@ -75,7 +75,7 @@ def _kernels(chip: Modelled) -> list[list[str]]:
     rows = [
         [
             *(op.op or op.name, op.unit, op.bound, op.source, f.significant(op.time_us)),
-            *(f.percent(chips.share(chip, op), 1), f.significant(op.intensity), f.significant(op.gops)),
+            *(f.percent(chips.share(op, total), 1), f.significant(op.intensity), f.significant(op.gops)),
         ]
         for op in longest
     ]

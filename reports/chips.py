@@ -55,10 +55,9 @@ def time_of(op: ModelledOp) -> float:
     return op.time_us if op.time_us is not None and math.isfinite(op.time_us) and op.time_us > 0 else 0.0
 
 
-def share(chip: Modelled, op: ModelledOp) -> float | None:
-    """Return a kernel's share of the execution's time, ``None`` without times."""
-    total = execution_us(chip)
-    return time_of(op) / total if total else None
+def share(op: ModelledOp, total_us: float) -> float | None:
+    """Return a kernel's share of an execution's time, ``None`` where that time is not known."""
+    return time_of(op) / total_us if total_us else None
 
 
 def longest(chip: Modelled) -> list[ModelledOp]:
