@@ -201,6 +201,8 @@ def unexplained(chip: Modelled) -> tuple[str, ...]:
 
 def support(chip: Modelled) -> str | None:
     """Return how many operators run where: ``21 on the cube, 27 on the vector unit``."""
+    if any(item.count is None for item in chip.compatibility.operators):
+        return "how many operators run where is not recorded"
     counts: dict[str, int] = {}
     for item in chip.compatibility.operators:
         unit = item.unit or UNKNOWN

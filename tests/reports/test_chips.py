@@ -108,7 +108,9 @@ def test_obstacles_notes_and_the_command_are_shown(make: SimpleNamespace) -> Non
         ):  # fmt: skip
             assert words in text.replace("\\_", "_")
     shown, _ = _both(make, make.compiled(compatibility={"operators": [{"op": "Conv", "unit": "cube", "count": 2}]}))
-    assert "None runs on the AI CPU, none is unsupported." in shown
+    assert "2 on the cube. None runs on the AI CPU, none is unsupported." in shown
+    for text in _both(make, make.compiled(compatibility={"operators": [{"op": "Unique", "unit": "aicpu"}]})):
+        assert "How many operators run where is not recorded." in text
 
 
 def test_columns_without_a_figure_are_left_out(make: SimpleNamespace) -> None:
