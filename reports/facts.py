@@ -224,38 +224,158 @@ class Bench:
 
 @dataclass(frozen=True)
 class ModelledBatch:
-    """What the cost model says of one batch size."""
+    """What the cost model says of one batch size.
+
+    Attributes:
+        batch: Samples per execution.
+        latency_ms: Of one execution.
+        throughput: Samples per second.
+        peak_memory_bytes: Weights and activations, as planned.
+        utilisation: Share of the cube's peak, from 0 to 1.
+        energy_j: Joules of one execution: the board's power limit times the latency, an upper estimate.
+    """
 
     batch: int | None
     latency_ms: float | None
     throughput: float | None
     peak_memory_bytes: float | None
+    utilisation: float | None = None
+    energy_j: float | None = None
 
 
 @dataclass(frozen=True)
 class ModelledOp:
-    """What the cost model says of one operation."""
+    """What the cost model says of one kernel.
+
+    Attributes:
+        name: The kernel's first node.
+        op: Its operators.
+        source: Module and line of the original.
+        unit: What runs it: ``cube``, ``vector``, ``aicpu`` or ``unsupported``.
+        bound: What takes most of its time: ``cube``, ``vector``, ``bandwidth`` or ``launch``.
+        time_us: Microseconds.
+        intensity: Operations for each byte that it reads or writes.
+        gops: 10^9 operations a second.
+    """
 
     name: str | None
     source: str | None
     unit: str | None
     bound: str | None
     time_us: float | None
+    op: str | None = None
+    intensity: float | None = None
+    gops: float | None = None
+
+
+@dataclass(frozen=True)
+class Roofs:
+    """A chip's limits: 10^9 operations a second of its units, bytes a second of its memory."""
+
+    cube_gops: float | None = None
+    vector_gops: float | None = None
+    dram_bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How far a chip's cost model is from published measurements of models that it was not fitted on.
+
+    Attributes:
+        found: Whether measurements of the chip were found; ``None`` where the result does not say.
+        chip: The chip that was measured.
+        models: How many models.
+        rows: How many measurements.
+        median_ape: Median error of the rate, as a share of the measured rate.
+        within: Share of the measurements within a factor of 1.5.
+        spearman: Rank correlation across models.
+        families_median_ape: ``median_ape`` where a model's whole family was left out of the fit with it.
+    """
+
+    found: bool | None = None
+    chip: str | None = None
+    models: int | None = None
+    rows: int | None = None
+    median_ape: float | None = None
+    within: float | None = None
+    spearman: float | None = None
+    families_median_ape: float | None = None
+
+
+@dataclass(frozen=True)
+class OperatorSupport:
+    """What becomes of one kind of operator on a chip."""
+
+    op: str | None
+    count: int | None
+    unit: str | None
+    reason: str | None
+    rewrite: str | None
+    examples: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Compatibility:
+    """Whether a graph runs on a chip as it is; ``atc`` is the command line that compiles it there."""
+
+    operators: tuple[OperatorSupport, ...] = ()
+    dynamic: tuple[str, ...] = ()
+    data_dependent: tuple[str, ...] = ()
+    int64: int | None = None
+    float64: int | None = None
+    notes: tuple[str, ...] = ()
+    atc: str | None = None
+
+
+@dataclass(frozen=True)
+class PublishedRate:
+    """A throughput of the same model on the same chip that somebody else measured; samples per second of one chip."""
+
+    label: Label
+    model: str
+    batch: int
+    throughput: float
+    precision: str
+    options: str
+    source: str
+
+    @property
+    def latency_ms(self) -> float:
+        """Milliseconds of one execution, from the rate."""
+        return 1e3 * self.batch / self.throughput
 
 
 @dataclass(frozen=True)
 class Modelled:
-    """A chip's cost model on one compiled program, with the error of that cost model."""
+    """A chip's cost model on one compiled program, with the error of that cost model.
+
+    Attributes:
+        label: ``modelled``.
+        target: The chip.
+        precision: The precision mode.
+        batches: One row each.
+        ops: The kernels at the largest batch, in the order of execution.
+        roofs: The chip's limits.
+        unsupported: Operators that no unit of the chip runs.
+        compatibility: Operator by operator.
+        advice: What would make the program faster.
+        validation: How far the cost model is off.
+        calibration: Where its constants come from.
+        published: What others measured of the same model on the same chip.
+    """
 
     label: Label
     target: str
     precision: str | None
     batches: tuple[ModelledBatch, ...]
     ops: tuple[ModelledOp, ...]
+    roofs: Roofs
     unsupported: tuple[str, ...]
-    validation_models: int | None
-    validation_median_ape: float | None
-    validation_spearman: float | None
+    compatibility: Compatibility
+    advice: tuple[str, ...]
+    validation: Validation
+    calibration: str | None
+    published: tuple[PublishedRate, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from reports.facts import Label
+
 # Below 30 px a row the labels collide; the frame holds the axis and its title.
 _ROW, _FRAME = 30, 64
 # Share of the axis between two labels; less and they collide on a phone.
@@ -19,7 +21,7 @@ _FONT = '-apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 
 @dataclass(frozen=True)
 class Key:
-    """One entry of a legend; ``symbol`` is a Plotly symbol, ``bar``, ``tick``, ``dash`` or ``arrow``."""
+    """One entry of a legend; ``symbol`` is a Plotly symbol, ``bar``, ``tick``, ``dash``, ``arrow`` or a line's dash."""
 
     symbol: str
     colour: str
@@ -28,17 +30,29 @@ class Key:
 
 @dataclass(frozen=True)
 class Chart:
-    """One chart: what it shows in words, its legend, and the JSON that Plotly draws."""
+    """One chart: what it shows in words, its legend, and the JSON that Plotly draws.
+
+    ``label`` stands beside the title where all figures came about in one way; ``note`` says below what is left out.
+    """
 
     title: str
     alt: str
     height: int
     figure: dict[str, Any]
     legend: tuple[Key, ...]
+    label: Label | None = None
+    note: str = ""
 
 
 def figure(traces: list[dict[str, Any]], rows: Sequence[str], x: dict[str, Any]) -> dict[str, Any]:
     """Return a Plotly figure with one row for each label, from top to bottom, and values to the right."""
+    labels = {"tickvals": list(range(len(rows))), "ticktext": [short(row) for row in rows]}
+    y = {**labels, "range": [len(rows) - 0.5, -0.5], "showgrid": False, "zeroline": False}
+    return plane(traces, x, y, height(len(rows)))
+
+
+def plane(traces: list[dict[str, Any]], x: dict[str, Any], y: dict[str, Any], pixels: int) -> dict[str, Any]:
+    """Return a Plotly figure of two axes, so many pixels high."""
     axis = {
         "gridcolor": "var(--line)",
         "linecolor": "var(--line)",
@@ -49,13 +63,12 @@ def figure(traces: list[dict[str, Any]], rows: Sequence[str], x: dict[str, Any])
         "tickfont": {"size": 12},
         "tickangle": 0,
     }
-    labels = {"tickvals": list(range(len(rows))), "ticktext": [short(row) for row in rows]}
     layout = {
         "font": {"family": _FONT, "size": 12, "color": "var(--ink)"},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "margin": {"l": 8, "r": 16, "t": 8, "b": 48},
-        "height": height(len(rows)),
+        "height": pixels,
         # The legend is HTML above the chart: it wraps on a phone, where Plotly's would squeeze the rows.
         "showlegend": False,
         "hoverlabel": {
@@ -65,7 +78,7 @@ def figure(traces: list[dict[str, Any]], rows: Sequence[str], x: dict[str, Any])
             "align": "left",
         },
         "xaxis": {**axis, **x},
-        "yaxis": {**axis, **labels, "range": [len(rows) - 0.5, -0.5], "showgrid": False, "zeroline": False},
+        "yaxis": {**axis, **y},
         "dragmode": False,
         "barmode": "overlay",
     }

@@ -49,6 +49,16 @@ def count(value: int | None) -> str:
     return "" if value is None else f"{value:,}"
 
 
+def percent(value: float | None, places: int = 0) -> str:
+    """Return a share in percent: ``42 %``; one that would round to nothing is ``< 1 %``."""
+    if value is None or not math.isfinite(value):
+        return significant(value)
+    least = 10.0**-places
+    if 0 < 100 * value < least / 2:
+        return f"< {least:.{places}f} %"
+    return f"{fixed(100 * value, places)} %"
+
+
 def milliseconds(value: float | None) -> str:
     """Return a latency without its unit, which the column carries."""
     return significant(value)

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports import accuracy, formats, latency_charts, parity_charts, results, summary
+from reports import accuracy, chip_charts, chips, formats, latency_charts, parity_charts, results, summary
 from reports.facts import Report
 from zoo.errors import missing_extra
 
@@ -28,7 +28,7 @@ def page(report: Report) -> str:
     environment = _environment()
     drawn = _charts(report)
     scripts = {"theme": _asset("theme.js"), "page": _asset("report.js")}
-    if any(drawn["overview"]) or any(any(found) for found in drawn["models"].values()):
+    if _any_chart(drawn):
         scripts["plotly"] = _plotly()
     policy = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values())
     template = environment.get_template("index.html.j2")
@@ -47,7 +47,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(f=formats, s=summary, a=accuracy, speedup=results.speedup)
+    environment.globals.update(f=formats, s=summary, a=accuracy, c=chips, speedup=results.speedup)
     environment.filters["breakable"] = _breakable
     # A line must not break between a number and its percent sign.
     environment.filters["tied"] = lambda value: value.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -67,15 +67,22 @@ def _charts(report: Report) -> dict[str, Any]:
     try:
         overview = [parity_charts.overview(report.models), latency_charts.overview(report.models)] if several else []
         models = {
-            model.anchor: [
-                *(parity_charts.output_errors(result) for result in model.parity),
-                latency_charts.routes(model.bench) if model.bench else None,
-            ]
+            model.anchor: {
+                "parity": [parity_charts.output_errors(result) for result in model.parity],
+                "latency": latency_charts.routes(model.bench) if model.bench else None,
+                "chips": [chip_charts.charts(chip) for chip in model.modelled],
+            }
             for model in report.models
         }
     except ImportError as error:
         raise missing_extra("plotly", "reports", "the charts of the HTML report") from error
     return {"overview": overview, "models": models}
+
+
+def _any_chart(drawn: Any) -> bool:
+    if isinstance(drawn, dict):
+        return _any_chart(list(drawn.values()))
+    return any(map(_any_chart, drawn)) if isinstance(drawn, list) else drawn is not None
 
 
 def _plotly() -> str:

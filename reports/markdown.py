@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from reports import formats as f
 from reports.accuracy import sentences, warning
-from reports.facts import Accuracy, Bench, Model, Modelled, Parity, Report
+from reports.chip_markdown import modelled
+from reports.facts import Accuracy, Bench, Model, Parity, Report
+from reports.markup import code, escape, fenced, table
 from reports.results import speedup
 from reports.summary import (
     SHOWN,
     accuracy_row,
-    chip_error,
     evidence,
     headline,
     mark,
@@ -21,23 +21,6 @@ from reports.summary import (
     weights,
     worst,
 )
-
-_SPECIAL = re.compile(r"([\\`*|\[\]~]|(?<![^\W_])_|_(?![^\W_]))")
-
-
-def escape(value: str) -> str:
-    """Return text that Markdown shows as it is: no HTML, no markup, one line."""
-    one_line = " ".join(value.split())
-    marked = _SPECIAL.sub(r"\\\1", one_line)
-    return marked.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def table(heads: Sequence[str], rows: Iterable[Sequence[str | None]], numbers: int = 0) -> list[str]:
-    """Return a table whose last ``numbers`` columns are aligned to the right; cells are escaped."""
-    left = len(heads) - numbers
-    rule = [":--"] * left + ["--:"] * numbers
-    body = [[escape(cell or "") for cell in row] for row in rows]
-    return [f"| {' | '.join(cells)} |" for cells in ([escape(head) for head in heads], rule, *body)]
 
 
 def markdown(report: Report) -> str:
@@ -89,12 +72,12 @@ def _model(model: Model) -> list[list[str]]:
     if model.bench:
         blocks += _bench(model.bench)
     for chip in model.modelled:
-        blocks += _modelled(chip)
+        blocks += modelled(chip)
     blocks += _provenance(model)
     if model.missing:
         blocks.append(["### Not there yet"])
-        blocks.append([f"- {item.result}: {_code(item.command)}" for item in model.missing])
-    return [*blocks, ["### How to reproduce"], _fenced(model.reproduce)]
+        blocks.append([f"- {item.result}: {code(item.command)}" for item in model.missing])
+    return [*blocks, ["### How to reproduce"], fenced(model.reproduce)]
 
 
 def _notes(model: Model) -> list[str]:
@@ -198,19 +181,6 @@ def _bench(result: Bench) -> list[list[str]]:
     return [*blocks, [f"p50 of the original is {f.significant(ratio)} times the port's."] if ratio else []]
 
 
-def _modelled(result: Modelled) -> list[list[str]]:
-    title = f"### Modelled on {escape(result.target)}"
-    error = chip_error(result.validation_models, result.validation_median_ape, result.validation_spearman)
-    rows = [
-        [f.count(b.batch), f.milliseconds(b.latency_ms), f.significant(b.throughput), f.size(b.peak_memory_bytes)]
-        for b in result.batches
-    ]
-    heads = ["batch", "latency ms (modelled)", "per second (modelled)", "peak memory (modelled)"]
-    blocks = [[title], [f"Predicted by the chip's cost model, not measured; {escape(error)}."]]
-    unsupported = [f"- unsupported: {escape(name)}" for name in result.unsupported]
-    return [*blocks, table(heads, rows, numbers=4) if rows else [], unsupported]
-
-
 def _provenance(model: Model) -> list[list[str]]:
     source = model.provenance
     versions = ", ".join(f"{name} {version}" for name, version in source.versions.items())
@@ -229,14 +199,3 @@ def _provenance(model: Model) -> list[list[str]]:
         *((f"output {item.name}", " ".join(filter(None, (item.dtype, item.shape)))) for item in model.outputs),
     ]
     return [["### Provenance"], table(["fact", "value"], [fact for fact in facts if fact[1]])]
-
-
-def _code(command: str) -> str:
-    ticks = "`" * (max((len(run) for run in re.findall("`+", command)), default=0) + 1)
-    pad = " " if len(ticks) > 1 else ""
-    return f"{ticks}{pad}{' '.join(command.split())}{pad}{ticks}"
-
-
-def _fenced(commands: Sequence[str]) -> list[str]:
-    fence = "`" * max(3, max((len(run) + 1 for c in commands for run in re.findall("`+", c)), default=3))
-    return [f"{fence}sh", *(" ".join(command.split()) for command in commands), fence]

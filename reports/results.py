@@ -1,4 +1,4 @@
-"""Reads the result files of an artifact (parity, bench, chip models) into facts, tolerant of absent fields."""
+"""Reads the result files of an artifact (parity, bench) into facts, tolerant of absent fields."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ from reports.facts import (
     Label,
     LayerParity,
     Machine,
-    Modelled,
-    ModelledBatch,
-    ModelledOp,
     OutputParity,
     Parity,
 )
@@ -143,43 +140,3 @@ def speedup(result: Bench) -> float | None:
     if original is None or port is None or original.threads != port.threads:
         return None
     return original.p50_ms / port.p50_ms if original.p50_ms and port.p50_ms else None
-
-
-def modelled(name: str, data: Mapping[str, Any]) -> Modelled:
-    """Return ``ascend-<chip>.json`` as facts; the cost model's own error rides along."""
-    validation = read.mapping(data.get("validation"))
-    return Modelled(
-        label="modelled",
-        target=read.text(data.get("target")) or name.removeprefix("ascend-"),
-        precision=read.text(data.get("precision")),
-        batches=tuple(_batch(item) for item in read.records(data.get("batches"))),
-        ops=tuple(_op(item) for item in read.records(data.get("ops"))),
-        unsupported=read.texts(data.get("unsupported")),
-        validation_models=_count(validation.get("models")),
-        validation_median_ape=read.number(validation.get("median_ape")),
-        validation_spearman=read.number(validation.get("spearman")),
-    )
-
-
-def _count(value: Any) -> int | None:
-    # `models` may list the validated models by name instead of counting them.
-    return len(value) if isinstance(value, (list, Mapping)) else read.integer(value)
-
-
-def _batch(data: Mapping[str, Any]) -> ModelledBatch:
-    return ModelledBatch(
-        batch=read.integer(data.get("batch")),
-        latency_ms=read.number(data.get("latency_ms")),
-        throughput=read.number(data.get("throughput")),
-        peak_memory_bytes=read.number(data.get("peak_memory_bytes")),
-    )
-
-
-def _op(data: Mapping[str, Any]) -> ModelledOp:
-    return ModelledOp(
-        name=read.plain(data.get("name")),
-        source=read.plain(data.get("source")),
-        unit=read.plain(data.get("unit")),
-        bound=read.plain(data.get("bound")),
-        time_us=read.number(data.get("time_us")),
-    )

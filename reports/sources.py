@@ -8,9 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from reports import read, results
+from reports import compilations, read, results
 from reports.accuracy import accuracy
-from reports.facts import CheckpointFile, Missing, Model, Parity, Port, Provenance, Report, Signature
+from reports.facts import CheckpointFile, Missing, Model, Modelled, Parity, Port, Provenance, Report, Signature
+from reports.published import published_rates
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,15 @@ def _model(position: int, source: Source) -> Model:
         parity=tuple(sorted(parities, key=_executor_order)),
         accuracy=accuracy(found["accuracy"]) if "accuracy" in found else None,
         bench=results.bench(found["bench"]) if "bench" in found else None,
-        modelled=tuple(results.modelled(key, found[key]) for key in sorted(found) if key.startswith("ascend-")),
+        modelled=tuple(_modelled(key, found[key], card) for key in sorted(found) if key.startswith("ascend-")),
         missing=(),
         reproduce=(),
     )
     return _with_commands(model, read.text(read.mapping(found.get("accuracy")).get("data")))
+
+
+def _modelled(name: str, data: Mapping[str, Any], card: Mapping[str, Any]) -> Modelled:
+    return compilations.modelled(name, data, published_rates(card, compilations.target(name, data)))
 
 
 def _executor_order(result: Parity) -> tuple[bool, bool, str]:

@@ -87,15 +87,9 @@ def evidence(label: Label, executor: str | None, where: Machine) -> str:
     return f"Measured {on}"
 
 
-def chip_error(models: int | None, median_ape: float | None, spearman: float | None) -> str:
-    """Return the validation error that every modelled figure carries."""
-    parts = [
-        f"median error {100 * median_ape:.1f} %" if median_ape is not None and math.isfinite(median_ape) else None,
-        f"rank correlation {spearman:.2f}" if spearman is not None and math.isfinite(spearman) else None,
-        f"on {models} model{'' if models == 1 else 's'}" if models is not None else None,
-    ]
-    known = [part for part in parts if part]
-    return "validation of the cost model: " + ", ".join(known) if known else "the cost model's error is not recorded"
+def sentence(words: str) -> str:
+    """Return words as a sentence: a capital first and a full stop last."""
+    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
 def weights(model: Model) -> str:

@@ -1,4 +1,4 @@
-// Draws the charts in the colours of the theme, switches the theme, and sorts and filters the summary.
+// Draws the charts in the colours of the theme, switches the theme, sorts and filters the summary, copies commands.
 (function () {
   "use strict";
   var root = document.documentElement;
@@ -111,6 +111,20 @@
       rows.forEach(function (row) { row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0; });
     });
   }
+
+  document.querySelectorAll(".copy").forEach(function (button) {
+    button.hidden = false;
+    button.addEventListener("click", function () {
+      var text = button.parentNode.querySelector("code");
+      // Selected as well: where the clipboard is refused, the usual keys copy it.
+      getSelection().selectAllChildren(text);
+      if (!navigator.clipboard) return;
+      navigator.clipboard.writeText(text.textContent).then(
+        function () { button.textContent = "Copied"; },
+        function () { button.textContent = "Selected"; }
+      );
+    });
+  });
 
   name();
   draw();

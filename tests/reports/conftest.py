@@ -101,6 +101,86 @@ def _accuracy() -> dict[str, Any]:
     }
 
 
+def kernel(op: str, bound: str, time_us: float, intensity: float = 50.0, **more: Any) -> dict[str, Any]:
+    return {
+        "name": f"layer1/{op}",
+        "op": op,
+        "source": "layer1 torchvision/models/resnet.py:92",
+        "unit": "cube" if bound == "cube" else "vector",
+        "bound": bound,
+        "time_us": time_us,
+        "bytes": 1000,
+        "intensity": intensity,
+        "gops": 1e-3 * intensity * 1000 / time_us,
+        **more,
+    }
+
+
+def batch_row(batch: int, latency_ms: float, mebibytes: int, **more: Any) -> dict[str, Any]:
+    return {
+        "batch": batch,
+        "latency_ms": latency_ms,
+        "throughput": 1e3 * batch / latency_ms,
+        "peak_memory_bytes": mebibytes * 2**20,
+        "utilisation": 0.2437,
+        "energy_j": 0.072 * latency_ms,
+        **more,
+    }
+
+
+def compiled(**more: Any) -> dict[str, Any]:
+    """What ``zooport compile`` writes: kernels of 800 us at batch 8, which takes 1000 us."""
+    ops = [
+        kernel("TransData", "bandwidth", 50.0, 0.0),
+        kernel("Conv + Relu", "cube", 500.0),
+        kernel("Conv + Relu", "cube", 100.0),
+        kernel("MaxPool", "bandwidth", 120.0, 0.9),
+        kernel("NonZero", "launch", 30.0, 0.3, unit="aicpu"),
+    ]
+    obstacle = {
+        "op": "NonZero",
+        "count": 1,
+        "unit": "aicpu",
+        "reason": "its size depends on data",
+        "rewrite": "replace the selection by a mask",
+        "examples": ["select/NonZero select model.py:7"],
+    }
+    convolutions = {"op": "Conv", "count": 53, "unit": "cube", "reason": "", "rewrite": "", "examples": []}
+    return {
+        "target": "ascend310p3",
+        "precision": "cube_fp16",
+        "modelled": True,
+        "batches": [batch_row(1, 0.3, 61), batch_row(8, 1.0, 180)],
+        "ops": ops,
+        "roofline": {"cube_gops": 69468.16, "vector_gops": 2035.2, "dram_bytes_per_s": 204.8e9},
+        "unsupported": [],
+        "compatibility": {
+            "operators": [obstacle, convolutions],
+            "dynamic": ["batch"],
+            "data_dependent": ["select/NonZero"],
+            "int64": 3,
+            "float64": 0,
+            "opset": 23,
+            "atc_opset": False,
+            "notes": ["ATC reads opset 11 to 18, the graph has 23"],
+            "atc": "atc --framework=5 --model=model.onnx --soc_version=Ascend310P3",
+        },
+        "advice": ["23% of the modelled time is a convolution of few channels"],
+        "validation": {
+            "chip": "ascend310p3",
+            "models": 14,
+            "rows": 112,
+            "median_ape": 0.182,
+            "within_1.5x": 0.871,
+            "spearman": 0.97,
+            "families_apart": {"median_ape": 0.251},
+        },
+        "calibration": "constants of ascend310p3: fitted on 112 published rows",
+        "files": [],
+        **more,
+    }
+
+
 def complete() -> Source:
     emulated = parity("ascend310p3", outputs=[output(ratio=2.31)], machine=MACHINE)
     rows = [
@@ -112,23 +192,12 @@ def complete() -> Source:
         bench_row("port", "openvino", 2, 17.8),
         bench_row("port", "ascend310p3", 2, 64.0),
     ]
-    modelled = {
-        "target": "ascend310p3",
-        "precision": "mixed_float16",
-        "batches": [
-            {"batch": 1, "latency_ms": 1.73, "throughput": 578.0, "peak_memory_bytes": 61 * 2**20},
-            {"batch": 8, "latency_ms": 8.9, "throughput": 898.9, "peak_memory_bytes": 180 * 2**20},
-        ],
-        "ops": [],
-        "unsupported": [],
-        "validation": {"chip": "ascend310p3", "models": 14, "median_ape": 0.182, "spearman": 0.97},
-    }
     found = {
         "parity": parity(),
         "parity-ascend310p3": emulated,
         "accuracy": _accuracy(),
         "bench": {"rows": rows, "machine": MACHINE},
-        "ascend-ascend310p3": modelled,
+        "ascend-310p3": compiled(),
     }
     return Source("resnet50", card("resnet50", "image-classification", "torchvision:resnet50"), found)
 
@@ -192,6 +261,21 @@ def empty() -> Source:
     return Source("mobilenet v2", about)
 
 
+def _hostile_compiled() -> dict[str, Any]:
+    names = dict.fromkeys(("name", "op", "source", "unit", "bound"), HOSTILE)
+    obstacle = {**dict.fromkeys(("op", "reason", "rewrite"), HOSTILE), "unit": "unsupported", "examples": [HOSTILE]}
+    return compiled(
+        target=HOSTILE,
+        precision=HOSTILE,
+        ops=[{**kernel("", "", 10.0), **names}, {**kernel("", "", 90.0), **names, "op": f"{HOSTILE} 2"}],
+        unsupported=[HOSTILE],
+        compatibility={"operators": [obstacle], "dynamic": [HOSTILE], "notes": [HOSTILE], "atc": HOSTILE},
+        advice=[HOSTILE],
+        validation={"chip": HOSTILE, "median_ape": 0.1},
+        calibration=HOSTILE,
+    )
+
+
 def hostile() -> Source:
     about = card(HOSTILE, HOSTILE, HOSTILE, inputs=[{"name": HOSTILE, "dtype": HOSTILE, "shape": [HOSTILE]}])
     about["source"]["versions"] = {HOSTILE: HOSTILE}
@@ -210,7 +294,7 @@ def hostile() -> Source:
             "reference": {"value": 1, "source": HOSTILE},
         },
         "bench": {"rows": [bench_row(HOSTILE, HOSTILE, 1, 5.0), bench_row("port", HOSTILE, 1, 4.0)]},
-        "ascend-x": {"target": HOSTILE, "unsupported": [HOSTILE], "batches": [{"batch": 1, "latency_ms": 1.0}]},
+        "ascend-x": _hostile_compiled(),
     }
     return Source(HOSTILE, about, found)
 
@@ -229,5 +313,13 @@ def hostile_source() -> Source:
 def make() -> SimpleNamespace:
     """The builders, for tests that need one value to be otherwise."""
     return SimpleNamespace(
-        output=output, parity=parity, bench_row=bench_row, card=card, complete=complete, empty=empty, hostile=HOSTILE
+        output=output,
+        parity=parity,
+        bench_row=bench_row,
+        card=card,
+        complete=complete,
+        empty=empty,
+        hostile=HOSTILE,
+        compiled=compiled,
+        kernel=kernel,
     )

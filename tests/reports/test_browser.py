@@ -1,9 +1,10 @@
-"""The page in a real browser: four looks, no network, no overflow, charts drawn, keys that work."""
+"""The page in a real browser: four looks, no network, no overflow, charts drawn, keys and buttons that work."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,10 @@ GROUND = {"light": "rgb(255, 255, 255)", "dark": "rgb(14, 17, 22)"}
 _SIZES = """() => Array.from(document.querySelectorAll('.chart'), chart => {
   const box = chart.querySelector('svg.main-svg').getBoundingClientRect();
   return [box.width, box.height, chart.querySelectorAll('.point').length];
+})"""
+
+_ENDS = """() => Array.from(document.querySelectorAll('.scroll, .figure, .chart svg, pre'), box => {
+  return box.getBoundingClientRect().right;
 })"""
 
 
@@ -79,7 +84,7 @@ def test_the_page_is_whole_in_both_themes(page: Any, tmp_path: Path) -> None:
         page.screenshot(path=tmp_path / f"report-{width}-{theme}.png", full_page=True)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         sizes = page.evaluate(_SIZES)
-        assert len(sizes) == 10
+        assert len(sizes) == 18
         assert all(wide > 150 and high > 60 and points > 0 for wide, high, points in sizes)
         assert ground(page) == GROUND[theme]
 
@@ -108,3 +113,30 @@ def test_keys_switch_the_theme_and_sort_the_summary(page: Any) -> None:
     assert page.evaluate(names)[-1] == "MobileNetV2"
     page.reload()
     assert ground(page) == GROUND["dark"]
+
+
+@pytest.mark.parametrize("page", [1440, 390], indirect=True)
+def test_charts_and_tables_of_a_chip_stay_inside_the_page(page: Any) -> None:
+    width = page.viewport_size["width"]
+    drawn(page, "light")
+    page.evaluate("document.querySelectorAll('details').forEach(item => { item.open = true; })")
+    assert max(page.evaluate(_ENDS)) <= width
+    # On a phone the kernels' table is wider than the page: it scrolls inside its region, by keyboard as well.
+    region = page.locator(".scroll:has(.kernel)").first
+    inner, outer = region.evaluate("box => [box.scrollWidth, box.clientWidth]")
+    assert inner > outer if width == 390 else inner == outer
+    region.focus()
+    page.keyboard.press("ArrowRight")
+    moved = "box => box.scrollLeft > 0 || box.scrollWidth === box.clientWidth"
+    page.wait_for_function(moved, arg=region.element_handle())
+
+
+def test_the_command_of_atc_is_copied_and_selected(page: Any, make: SimpleNamespace) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    drawn(page, "light")
+    button = page.locator(".copy").first
+    button.click()
+    page.wait_for_function("button => button.textContent !== 'Copy'", arg=button.element_handle())
+    command = make.compiled()["compatibility"]["atc"]
+    assert page.evaluate("getSelection().toString()") == command
+    assert page.evaluate("navigator.clipboard.readText()") == command
