@@ -128,15 +128,7 @@ def batch_row(batch: int, latency_ms: float, mebibytes: int, **more: Any) -> dic
     }
 
 
-def compiled(**more: Any) -> dict[str, Any]:
-    """What ``zooport compile`` writes: kernels of 800 us at batch 8, which takes 1000 us."""
-    ops = [
-        kernel("TransData", "bandwidth", 50.0, 0.0),
-        kernel("Conv + Relu", "cube", 500.0),
-        kernel("Conv + Relu", "cube", 100.0),
-        kernel("MaxPool", "bandwidth", 120.0, 0.9),
-        kernel("NonZero", "launch", 30.0, 0.3, unit="aicpu"),
-    ]
+def _compatibility() -> dict[str, Any]:
     obstacle = {
         "op": "NonZero",
         "count": 1,
@@ -147,6 +139,28 @@ def compiled(**more: Any) -> dict[str, Any]:
     }
     convolutions = {"op": "Conv", "count": 53, "unit": "cube", "reason": "", "rewrite": "", "examples": []}
     return {
+        "operators": [obstacle, convolutions],
+        "dynamic": ["batch"],
+        "data_dependent": ["select/NonZero"],
+        "int64": 3,
+        "float64": 0,
+        "opset": 23,
+        "atc_opset": False,
+        "notes": ["ATC reads opset 11 to 18, the graph has 23"],
+        "atc": "atc --framework=5 --model=model.onnx --soc_version=Ascend310P3",
+    }
+
+
+def compiled(**more: Any) -> dict[str, Any]:
+    """What ``zooport compile`` writes: kernels of 800 us at batch 8, which takes 1000 us."""
+    ops = [
+        kernel("TransData", "bandwidth", 50.0, 0.0),
+        kernel("Conv + Relu", "cube", 500.0),
+        kernel("Conv + Relu", "cube", 100.0),
+        kernel("MaxPool", "bandwidth", 120.0, 0.9),
+        kernel("NonZero", "launch", 30.0, 0.3, unit="aicpu"),
+    ]
+    return {
         "target": "ascend310p3",
         "precision": "cube_fp16",
         "modelled": True,
@@ -154,17 +168,7 @@ def compiled(**more: Any) -> dict[str, Any]:
         "ops": ops,
         "roofline": {"cube_gops": 69468.16, "vector_gops": 2035.2, "dram_bytes_per_s": 204.8e9},
         "unsupported": [],
-        "compatibility": {
-            "operators": [obstacle, convolutions],
-            "dynamic": ["batch"],
-            "data_dependent": ["select/NonZero"],
-            "int64": 3,
-            "float64": 0,
-            "opset": 23,
-            "atc_opset": False,
-            "notes": ["ATC reads opset 11 to 18, the graph has 23"],
-            "atc": "atc --framework=5 --model=model.onnx --soc_version=Ascend310P3",
-        },
+        "compatibility": _compatibility(),
         "advice": ["23% of the modelled time is a convolution of few channels"],
         "validation": {
             "chip": "ascend310p3",
