@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -74,6 +75,15 @@ def test_a_sound_model_passes_and_its_prints_stay_out_of_the_result(planted, zoo
     assert (answer.code, json.loads(answer.out)["verdict"]) == (0, "pass")
     assert "the factory was here" in answer.err
     assert open_artifact(planted).result("parity")["error"] is None
+
+
+def test_a_runners_end_is_an_error_for_continuous_integration(planted, zooport, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLANTED", "raise")
+    file = tmp_path / "parity.xml"
+    assert zooport("check", planted, "--junit", file).code == 2
+    suite = ET.parse(file).getroot().find("testsuite")
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    assert "ValueError: no such thing" in suite.find("testcase/error").get("message")
 
 
 def test_whose_fault_it_is():
