@@ -209,7 +209,8 @@ def _show_memory(memory: Memory) -> None:
     from zoo.console import emit
 
     parts = f", the layers in {memory.segments} segments" if memory.segments else ""
-    emit(f"peak of resident memory {said(memory.peak_bytes)}, limit {said(memory.limit_bytes)}{parts}")
+    words = f"peak of resident memory {said(memory.peak_bytes)}, frameworks included, limit {said(memory.limit_bytes)}"
+    emit(words + parts)
 
 
 def _said(spoken: LanguageResult) -> str:
@@ -259,7 +260,8 @@ def _show_layers(result: ParityResult) -> None:
             "" if layer.effect != layer.effect else f"{layer.effect:.2g}", layer.verdict,
         )  # fmt: skip
     show_table(table)
-    emit(f"peak of resident memory: {result.peak_rss_bytes / 2**30:.2f} GiB, frameworks included")
+    if result.memory is None:
+        emit(f"peak of resident memory: {result.peak_rss_bytes / 2**30:.2f} GiB, frameworks included")
 
 
 def _show_operators(result: ParityResult) -> None:

@@ -9,7 +9,7 @@ from parity.child import Failure
 # Sides as phases name them first.
 ORIGINAL, TRUTH, PORT = "the original", "the truth", "the port"
 # The phases before the first input.
-BUILD, LOAD = f"{ORIGINAL}: build it", f"{PORT}: load it"
+BUILD, LAYERS, LOAD = f"{ORIGINAL}: build it", "find the layers", f"{PORT}: load it"
 # A step that takes longer hangs: half an hour is many times what any run of one side took in a sweep of 1,300 models.
 TIMEOUT_S = 1800.0
 

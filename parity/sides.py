@@ -113,7 +113,7 @@ class Sides:
         self._first: tuple[Feed, dict[str, Arrays]] | None = None
         self.layers: LayerRun | None = None
         if by_layers:
-            progress("find the layers")
+            progress(phases.LAYERS)
             self.layers = self._layered()
         # Whether nothing is run as a whole.
         self._in_parts = self._too_large()
@@ -133,6 +133,7 @@ class Sides:
             return True
         if self.cap is None or self._on != "onnxruntime":
             return False
+        self._progress(phases.LAYERS)
         self.layers = self.layers or self._layered()
         weights = sum(array.nbytes for array in self._original.parameters().values())
         if self.cap.fits(self.layers.needs(self._dearest()), weights):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -36,20 +37,20 @@ def misbehave(planted, zooport, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("what", "options", "reason"),
+    ("what", "options", "reason", "phase"),
     [
-        ("segv", [], "killed by SIGSEGV"),
-        ("hang", ["--timeout", "8"], "one step took more than 8 s"),
-        ("eat", ["--memory", "1GiB"], "GiB of memory, limit 1"),
+        ("segv", [], "killed by SIGSEGV", "the original on ordinary-0"),
+        ("hang", ["--timeout", "8"], "one step took more than 8 s", "the original on ordinary-0"),
+        ("eat", ["--memory", "1GiB"], "GiB of memory, limit 1", "find the layers"),
     ],
 )
-def test_a_runner_that_misbehaves_is_an_error_with_its_last_words(misbehave, what, options, reason):
+def test_a_runner_that_misbehaves_is_an_error_with_its_last_words(misbehave, what, options, reason, phase):
     code, result, told = misbehave(what, "check", *options)
     assert (code, result["verdict"]) == (2, "error")
     error = result["error"]
     assert reason in error["reason"]
-    assert error["phase"] == "the original on ordinary-0"
-    assert (error["side"], error["fault"]) == ("the original", "input")
+    assert error["phase"] == phase
+    assert (error["side"], error["fault"]) == ("the original" if "original" in phase else "", "input")
     assert error["seconds"] > 1
     assert error["peak_rss_bytes"] > 1 << 27
     assert any("planted.py" in line for line in error["last_words"]), error["last_words"]
@@ -74,6 +75,15 @@ def test_a_sound_model_passes_and_its_prints_stay_out_of_the_result(planted, zoo
     assert (answer.code, json.loads(answer.out)["verdict"]) == (0, "pass")
     assert "the factory was here" in answer.err
     assert open_artifact(planted).result("parity")["error"] is None
+
+
+def test_a_runners_end_is_an_error_for_continuous_integration(planted, zooport, monkeypatch, tmp_path):
+    monkeypatch.setenv("PLANTED", "raise")
+    file = tmp_path / "parity.xml"
+    assert zooport("check", planted, "--junit", file).code == 2
+    suite = ET.parse(file).getroot().find("testsuite")
+    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    assert "ValueError: no such thing" in suite.find("testcase/error").get("message")
 
 
 def test_whose_fault_it_is():

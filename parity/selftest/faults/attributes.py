@@ -5,7 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from parity.selftest.faults.fault import fault
-from parity.surgery import number, require, set_number, shape_of
+from parity.surgery import constant, number, require, set_number, shape_of
 
 _NORMS = (
     "BatchNormalization", "LayerNormalization", "GroupNormalization", "InstanceNormalization", "RMSNormalization",
@@ -129,3 +129,24 @@ def _depth_order(graph: ir.Graph, node: ir.Node) -> None:
 @fault("a running sum that leaves its own element out", "CumSum")
 def _cumulation(graph: ir.Graph, node: ir.Node) -> None:
     set_number(node, "exclusive", 1 - int(number(node, "exclusive", 0)))
+
+
+@fault("another threshold of overlap in suppression", "NonMaxSuppression")
+def _suppression(graph: ir.Graph, node: ir.Node) -> None:
+    _scale_threshold(graph, node, 3, 1.5)
+
+
+@fault("another threshold of confidence", "Greater", "GreaterOrEqual")
+def _confidence(graph: ir.Graph, node: ir.Node) -> None:
+    _scale_threshold(graph, node, 1, 1.1)
+
+
+def _scale_threshold(graph: ir.Graph, node: ir.Node, index: int, factor: float) -> None:
+    require(len(node.inputs) > index)
+    given = node.inputs[index]
+    require(given is not None and given.const_value is not None)
+    assert given is not None
+    assert given.const_value is not None
+    before = given.const_value.numpy()
+    require(before.size == 1 and before.dtype.kind == "f" and before.item() > 0)
+    node.replace_input_with(index, constant(graph, before * before.dtype.type(factor), f"{node.name}_threshold"))

@@ -37,6 +37,14 @@ def test_faults_in_a_recurrent_model_are_caught_and_located(tmp_path, capsys):
     assert all(row["effect"] > 3 for row in answer["table"] if row["effective"])
 
 
+def test_faults_of_a_detectors_selections_are_caught_and_located():
+    detector = "python:parity.selftest.subjects:detector"
+    result = selftest(SelftestOptions((detector,), ("suppression", "confidence", "epsilon"), sound=1))
+    assert {trial.fault for trial in result.table} == {"suppression", "confidence", "epsilon"}
+    assert result.faults == result.caught == result.located == 3
+    assert (result.sound_ports, result.false_alarms) == (1, 0)
+
+
 def test_a_checker_that_catches_nothing_fails(monkeypatch):
     from parity.selftest import trial
     from tests.parity.selftest import blind
