@@ -285,7 +285,9 @@ def run_apart(
 def _serve(
     pipe: Connection, function: Callable[..., Any], arguments: tuple[Any, ...], log: Path, folder: Path, near: int
 ) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the near end hears it too, and kills
+    # The near end hears an interruption too, and kills. Handlers, because what is ignored stays so in grandchildren.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: _leave(folder))
     threading.Thread(target=_end_with, args=(near, folder), daemon=True).start()
     _redirect(log)
     tempfile.tempdir = os.environ["TMPDIR"] = str(folder)  # what is left there goes with the folder
@@ -331,6 +333,11 @@ def _end_with(near: int, folder: Path) -> None:
         process = psutil.Process(near)
         while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(1)
+    _leave(folder)
+
+
+def _leave(folder: Path) -> None:
+    """End at once, and leave nothing behind."""
     shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
 

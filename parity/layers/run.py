@@ -152,11 +152,7 @@ class LayerRun:
         only = only if only is not None else range(len(self._layers))
         wanted = self._wanted(only)
         ends = self._ends(feed)
-        readers = {value: sum(number in only for number in numbers) for value, numbers in self._readers.items()}
-        held = _Held(readers=readers, done=set(range(len(self._layers))) - set(only))
-        outputs = Outputs({}, {}, {})
-        for value in self._model.graph.inputs:
-            held.port[value] = held.own[value] = feed[str(value.name)]
+        held, outputs = self._begin(feed, only), Outputs({}, {}, {})
         for step in self._steps.walk(feed, wanted):
             ready = self._arrived(held, step)
             while ready:
@@ -172,11 +168,23 @@ class LayerRun:
                 self._keep_to_the_cap(number, ends)
             if len(only) < len(self._layers) == len(held.done):
                 break
+        if len(only) == len(self._layers):
+            self._see_effects(held, outputs)
+        return outputs
+
+    def _begin(self, feed: Feed, only: range) -> _Held:
+        readers = {value: sum(number in only for number in numbers) for value, numbers in self._readers.items()}
+        held = _Held(readers=readers, done=set(range(len(self._layers))) - set(only))
+        for value in self._model.graph.inputs:
+            held.port[value] = held.own[value] = feed[str(value.name)]
+        return held
+
+    def _see_effects(self, held: _Held, outputs: Outputs) -> None:
+        """Look what the layers with the most error of their own do to the outputs, on the first input."""
         # Where memory is short, what follows a layer is too large to be run again.
-        if self.inputs == 1 and self._original.runs and self._cap is None and len(only) == len(self._layers):
+        if self.inputs == 1 and self._original.runs and self._cap is None:
             finals = [value.metadata_props[HANDLE] for value in self._model.graph.outputs if value.name in outputs.own]
             self._effects = held.effects.measure(self._steps, finals)
-        return outputs
 
     def _wanted(self, only: range) -> set[str]:
         """Return the handles of what some layers make, and of what they read of others."""
