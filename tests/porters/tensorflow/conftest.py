@@ -91,7 +91,7 @@ def compare(original: TensorFlowOriginal, directory: Path, batches: Sequence[int
 def assert_handles(original: TensorFlowOriginal, translation: Translation, file: Path, feed: Feed) -> None:
     """Fail where a value is not the result of the source that its handle names, in the order of axes that it names."""
     card = {"inputs": [spec.to_card() for spec in translation.inputs]}
-    artifact: Any = SimpleNamespace(model=lambda: ir.load(file), card=lambda: card)
+    artifact: Any = SimpleNamespace(path="graph", model=lambda: ir.load(file), card=lambda: card)
     run = LayerRun(artifact, original, LIMITS["fp32"], lambda model: onnxruntime.load(model, optimize=False))
     run.run(feed)
     layers = run.result().layers

@@ -55,7 +55,7 @@ def test_programs_and_timelines_are_written_and_run(zooport, tiny, tmp_path):
     from zoo.executor import load
 
     (found,) = onnxruntime.InferenceSession(str(program)).run(None, feed)
-    with load(open_artifact(tiny).model_path, "ascend310p3") as session:
+    with load(open_artifact(tiny).model_path, "ascend310p3", precision="force_fp16") as session:
         (wanted,) = session.run(feed).values()
     assert np.array_equal(found, wanted)
 
