@@ -108,7 +108,8 @@ def _show(result: Compilation) -> None:
     guessed = sum(op.unit in ("aicpu", "unsupported") for op in result.ops)
     if guessed:
         emit(f"{guessed} kernels run on the AI CPU: their time is a guess")
-    total = sum(op.time_us for op in result.ops)
+    # Shares are of the whole execution, as in the advice and in the report.
+    total = result.batches[-1].latency_ms * 1e3
     kernels = Table(title=f"the longest of {len(result.ops)} kernels at batch {result.batches[-1].batch} (modelled)")
     for column in ("kernel", "operators", "unit", "bound", "us", "share", "source"):
         kernels.add_column(column, justify="right" if column in ("us", "share") else "left", overflow="fold")

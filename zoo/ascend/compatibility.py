@@ -128,6 +128,8 @@ def compatibility(
 def _operators(model: ir.Model, chip: Chip) -> list[OperatorSupport]:
     found: dict[tuple[str, str, str], list[ir.Node]] = {}
     for node in model.graph.all_nodes():
+        if node.op_type in NO_KERNEL:
+            continue
         unit, reason = unit_of(node, chip)
         found.setdefault((node.op_type, unit, reason), []).append(node)
     order = {"unsupported": 0, "aicpu": 1, "cube": 2, "vector": 3}

@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass
 
 from zoo.ascend.functions import DOMAIN
 from zoo.ascend.hardware import Chip
+from zoo.ascend.passes.assign_formats import AssignFormatsPass
 from zoo.ascend.passes.assign_precision import AssignPrecisionPass
 from zoo.ascend.passes.assign_units import AssignUnitsPass
+from zoo.ascend.passes.clean_up import CleanUpPass
 from zoo.ascend.passes.elide_rounding import ElideRoundingPass
+from zoo.ascend.passes.fold_constants import FoldConstantsPass
+from zoo.ascend.passes.fuse import FusePass
 from zoo.ascend.passes.infer_types import InferTypesPass
 from zoo.ascend.passes.inline_functions import InlineFunctionsPass
 from zoo.ascend.passes.lower_attention import LowerAttentionPass
 from zoo.ascend.passes.lower_cube import LowerCubePass
 from zoo.ascend.passes.lower_quantized import LowerQuantizedPass
 from zoo.ascend.passes.lower_vector import LowerVectorPass
+from zoo.ascend.passes.specialise import SpecialisePass
+from zoo.ascend.passes.split_attention import SplitAttentionPass
 from zoo.ascend.precision import DEFAULT_MODE, HIGH_PERFORMANCE, Settings, settings
 from zoo.ascend.verifier import verify
 from zoo.errors import UserError
@@ -26,8 +32,29 @@ _OLDEST_OPSET = 13
 _FUNCTION_METADATA_IR = 10
 
 
+def static_passes(sizes: Mapping[str, int]) -> list[InPlacePass]:
+    """Return the passes that make a graph static, before anything else is done to it."""
+    return [
+        InlineFunctionsPass(),
+        SpecialisePass(sizes),
+        FoldConstantsPass(),
+        InferTypesPass(),
+        FoldConstantsPass(),
+        CleanUpPass(),
+    ]
+
+
+def kernel_passes(chip: Chip, *, aipp: bool = False, small_channel: bool = False) -> list[InPlacePass]:
+    """Return the passes that turn a static graph with the chip's numerics into kernels; they change no number."""
+    return [
+        SplitAttentionPass(chip),
+        FusePass(),
+        AssignFormatsPass(chip, aipp=aipp, small_channel=small_channel),
+    ]
+
+
 def passes(chip: Chip, wanted: Settings | None = None) -> list[InPlacePass]:
-    """Return the passes in the order in which they run; the model is verified after each."""
+    """Return the passes that give a graph the chip's numerics, in order; the model is verified after each."""
     wanted = wanted or settings(chip)
     return [
         InlineFunctionsPass(),

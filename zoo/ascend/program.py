@@ -8,20 +8,12 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import onnx_ir as ir
-from onnx_ir.passes import InPlacePass
 
-from zoo.ascend.compiler import compile_model
+from zoo.ascend.compiler import compile_model, kernel_passes, static_passes
 from zoo.ascend.cost import Calibration, Costs, calibration, costs
 from zoo.ascend.hardware import Chip
 from zoo.ascend.kernels import Kernel, kernels_of
-from zoo.ascend.passes.assign_formats import AssignFormatsPass
-from zoo.ascend.passes.clean_up import CleanUpPass
-from zoo.ascend.passes.fold_constants import FoldConstantsPass
-from zoo.ascend.passes.fuse import FusePass
-from zoo.ascend.passes.infer_types import InferTypesPass
-from zoo.ascend.passes.inline_functions import InlineFunctionsPass
-from zoo.ascend.passes.specialise import SpecialisePass, symbols
-from zoo.ascend.passes.split_attention import SplitAttentionPass
+from zoo.ascend.passes.specialise import symbols
 from zoo.ascend.precision import HIGH_PERFORMANCE, find_mode
 from zoo.ascend.verifier import verify
 from zoo.ascend.workload import Workload, workload
@@ -95,24 +87,6 @@ class Program:
         return self.calibration.constants.execution_s + float(self.costs.seconds.sum())
 
 
-def before(sizes: Mapping[str, int]) -> list[InPlacePass]:
-    """Return the passes that make a graph static; numerics come after them."""
-    return [
-        InlineFunctionsPass(),
-        SpecialisePass(sizes),
-        FoldConstantsPass(),
-        InferTypesPass(),
-        FoldConstantsPass(),
-        CleanUpPass(),
-    ]
-
-
-def after(chip: Chip, options: Options) -> list[InPlacePass]:
-    """Return the passes that turn a graph with the chip's numerics into kernels."""
-    formats = AssignFormatsPass(chip, aipp=options.aipp, small_channel=options.small_channel)
-    return [SplitAttentionPass(chip), FusePass(), formats]
-
-
 def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], options: Options = DEFAULT) -> Program:
     """Compile ``model`` for ``chip`` and one size of its inputs.
 
@@ -134,11 +108,11 @@ def build(model: ir.Model, chip: Chip, sizes: Mapping[str, int], options: Option
             hint=f"give {missing[0]} a size: the chip runs static graphs",
         )
     static = model.clone()
-    for step in before(sizes):
+    for step in static_passes(sizes):
         step(static)
         verify(static, after=type(step).__name__)
     compiled = compile_model(static, chip, options.precision, keep=options.keep, implementation=options.implementation)
-    for step in after(chip, options):
+    for step in kernel_passes(chip, aipp=options.aipp, small_channel=options.small_channel):
         step(compiled)
         verify(compiled, after=type(step).__name__)
     return Program(compiled, chip, dict(sizes), find_mode(options.precision).name, kernels_of(compiled))
