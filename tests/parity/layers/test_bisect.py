@@ -61,7 +61,6 @@ def with_fault(ported, to, fault, op, which):
 
 FAULTS = [
     ("epsilon", "BatchNormalization", 0),
-    ("epsilon", "BatchNormalization", 7),
     ("gelu-formula", "Gelu", 3),
     ("padding-shifted", "Conv", 10),
     ("bias-lost", "Gemm", 0),

@@ -15,8 +15,14 @@ RECURRENT = "python:parity.selftest.subjects:recurrent"
 OPTIONS = ["selftest", "--subject", RECURRENT, "--fault", "gate-order", "--fault", "direction"]
 
 
+@pytest.fixture(scope="module")
+def trials():
+    """What faults and sound ports came to, each tried once for all tests here: they are about going on."""
+    return {}
+
+
 @pytest.fixture
-def counted(monkeypatch):
+def counted(monkeypatch, trials):
     """Count what is tried; interrupt where ``at`` says."""
     tried = []
     real, sound = module.try_fault, module._sound
@@ -25,13 +31,17 @@ def counted(monkeypatch):
         tried.append(fault.name)
         if tried == counted.at:
             raise KeyboardInterrupt
-        return real(bench, fault, random)
+        if fault.name not in trials:
+            trials[fault.name] = real(bench, fault, random)
+        return trials[fault.name]
 
     def sound_port(subject, number, seed, folder):
         tried.append(number)
         if tried == counted.at:
             raise KeyboardInterrupt
-        return sound(subject, number, seed, folder)
+        if number not in trials:
+            trials[number] = sound(subject, number, seed, folder)
+        return trials[number]
 
     counted.at, counted.tried = None, tried
     monkeypatch.setattr(module, "try_fault", try_fault)
