@@ -58,6 +58,7 @@ class Kernel:
         elements: Elements of the largest tensor that it computes.
         steps: How often it is launched: the length of the sequence for a recurrent operator, else 1.
         precision: What its first operator computes in (``zoo.ascend.precision``).
+        converts: Whether it changes a layout.
     """
 
     index: int
@@ -74,6 +75,7 @@ class Kernel:
     elements: int = 0
     steps: int = 1
     precision: str = "fp16"
+    converts: bool = False
 
     @property
     def macs(self) -> int:
@@ -126,7 +128,15 @@ def _kernel(index: int, nodes: Sequence[ir.Node], element_bytes: int) -> Kernel:
         run_bytes=_run_bytes(root, element_bytes),
         elements=max((_elements(value) for node in nodes for value in node.outputs), default=0),
         steps=_steps(root),
+        converts=_converts(root),
     )
+
+
+def _converts(node: ir.Node) -> bool:
+    """Say whether ``node`` changes a layout: a TransData, or a transpose that goes to or comes from NC1HWC0."""
+    ends = [value for value in (*node.inputs[:1], *node.outputs) if value is not None]
+    blocked = any(value.metadata_props.get(FORMAT, "ND") != "ND" for value in ends)
+    return operator_of(node) == "TransData" or (operator_of(node) == "Transpose" and blocked)
 
 
 def _products(node: ir.Node) -> list[Product]:
@@ -229,7 +239,7 @@ def _run_bytes(node: ir.Node, element_bytes: int) -> int:
 
 def _run(node: ir.Node, operator: str, shape: tuple[int, ...], made: tuple[int, ...]) -> int:
     """Return how many elements in a row one move of ``operator`` takes."""
-    if operator == "Transpose":
+    if operator == "Transpose" and not _converts(node):
         order = node.attributes.get_ints("perm", range(len(shape))[::-1])
         run = 1
         for axis in range(len(shape) - 1, -1, -1):

@@ -93,13 +93,14 @@ def is_view(node: ir.Node) -> bool:
     """Say whether ``node`` only describes its input anew, so that no kernel runs for it.
 
     Beside reshapes that is a transpose of the last two axes right before a matrix product: the cube reads its operands
-    either way round (GE's transpose fusion); and a rounding that no kernel took in.
+    either way round (GE's transpose fusion); zeros around a picture that only convolutions read, which load them
+    themselves (GE's PadConv2dFusionPass); and a rounding that no kernel took in.
     """
     if operator_of(node) == ROUNDING:
         return "ascend.kernel" not in node.metadata_props
     if node.domain:
         return False
-    if node.op_type in VIEWS:
+    if node.op_type in VIEWS or _is_border(node):
         return True
     if node.op_type != "Transpose" or node.outputs[0].is_graph_output():
         return False
@@ -108,3 +109,21 @@ def is_view(node: ir.Node) -> bool:
     swapped = order == [*range(rank - 2), rank - 1, rank - 2] if rank >= 2 else False
     users = {operator_of(use.node) for use in node.outputs[0].uses()}
     return swapped and bool(users) and users <= {"MatMul"}
+
+
+def _is_border(node: ir.Node) -> bool:
+    """Say whether ``node`` puts zeros around the spatial axes of a tensor that convolutions alone read."""
+    if node.op_type != "Pad" or node.attributes.get_string("mode", "constant") != "constant" or len(node.inputs) < 2:
+        return False
+    if node.outputs[0].is_graph_output() or any(value is not None for value in node.inputs[3:]):
+        return False
+    widths = ir.convenience.get_const_tensor(node.inputs[1]) if node.inputs[1] is not None else None
+    fill = node.inputs[2] if len(node.inputs) > 2 else None
+    filled = ir.convenience.get_const_tensor(fill) if fill is not None else None
+    if widths is None or (fill is not None and (filled is None or filled.numpy().any())):
+        return False
+    sizes = widths.numpy()
+    rank = len(sizes) // 2
+    outside = [*sizes[:2], *sizes[rank : rank + 2]]
+    users = {operator_of(use.node) for use in node.outputs[0].uses()}
+    return rank >= 3 and not any(outside) and bool((sizes >= 0).all()) and bool(users) and users <= {"Conv", ROUNDING}

@@ -37,7 +37,7 @@ class Workload:
         depthwise: Whether the product is one of a convolution in many groups.
         windowed: Whether it is a pool.
         reducing: Whether it brings elements together (softmax, norms, reductions).
-        converting: Whether it is a TransData.
+        converting: Whether it changes a layout.
         on_cpu: Whether the AI CPU runs it.
         scalar_elements: Elements that are fetched or placed one by one, by indices.
         steps: Launches of the kernel, for what runs step by step.
@@ -100,7 +100,7 @@ def workload(kernels: Sequence[Kernel], chip: Chip, element_bytes: int = 2) -> W
         depthwise=np.array([_is_depthwise(kernel) for kernel in kernels], bool),
         windowed=np.array([kernel.operator in WINDOWED for kernel in kernels], bool),
         reducing=np.array([kernel.operator in REDUCING for kernel in kernels], bool),
-        converting=np.array([kernel.operator == "TransData" for kernel in kernels], bool),
+        converting=np.array([kernel.converts for kernel in kernels], bool),
         on_cpu=np.array([kernel.unit in ("aicpu", "unsupported") for kernel in kernels], bool),
         scalar_elements=column([kernel.elements if kernel.operator in ONE_BY_ONE else 0 for kernel in kernels]),
         steps=column([kernel.steps for kernel in kernels]),

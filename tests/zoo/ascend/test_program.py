@@ -214,3 +214,37 @@ def test_few_channels_kept_in_fours_spare_three_quarters_of_the_first_convolutio
     assert after.products[0].k < before.products[0].k / 3.5
     assert [str(tensor.format) for tensor in after.reads if not tensor.constant] == ["NC1HWC0_C04"]
     assert small.seconds < padded.seconds
+
+
+def test_zeros_around_a_picture_are_loaded_by_the_convolution_itself(read):
+    text = """g (float[1, 16, 9, 9] x, float[16, 16, 3, 3] w) => (float[1, 16, 5, 5] y)
+        <int64[8] around = {{0, 0, {first}, 0, 0, 0, 1, 1}}> {{
+        wide = Pad(x, around)
+        y = Conv<strides = [2, 2]>(wide, w)
+    }}"""
+    kernels = [kernel.operator for kernel in build(read(text.format(first=1)), CHIP, {}).kernels]
+    assert "Pad" not in kernels
+    assert kernels.count("Conv") == 1
+
+
+def test_a_border_that_something_else_reads_is_a_kernel(read):
+    model = read(
+        """g (float[1, 16, 9, 9] x, float[16, 16, 3, 3] w) => (float[1, 16, 9, 9] y, float[1, 16, 11, 11] z)
+        <int64[8] around = {0, 0, 1, 1, 0, 0, 1, 1}> {
+        wide = Pad(x, around)
+        y = Conv(wide, w)
+        z = Relu(wide)
+    }"""
+    )
+    assert "Pad" in [kernel.operator for kernel in build(model, CHIP, {}).kernels]
+
+
+def test_channels_last_pictures_are_brought_into_blocks_as_other_ones_are(read):
+    last = read(
+        """g (float[8, 64, 64, 3] x, float[16, 3, 3, 3] w) => (float[8, 16, 62, 62] y) {
+        first = Transpose<perm = [0, 3, 1, 2]>(x)
+        y = Conv(first, w)
+    }"""
+    )
+    first = read("g (float[8, 3, 64, 64] x, float[16, 3, 3, 3] w) => (float[8, 16, 62, 62] y) { y = Conv(x, w) }")
+    assert build(last, CHIP, {}).seconds < 1.5 * build(first, CHIP, {}).seconds

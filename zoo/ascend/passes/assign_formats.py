@@ -60,7 +60,7 @@ class AssignFormatsPass(InPlacePass):
             return
         data = [value for value in node.inputs if value is not None and _is_data(value)]
         if operator in NO_KERNEL or is_view(node):
-            same = operator == ROUNDING or (bool(data) and _unpadded(data[0], node.outputs[0]))
+            same = operator in (ROUNDING, "Pad") or (bool(data) and _unpadded(data[0], node.outputs[0]))
             layout = _of(data[0]) if data and same else Format.ND
         else:
             number = node.metadata_props.get(KERNEL, "")
