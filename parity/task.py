@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from zoo.errors import UserError
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -88,6 +90,12 @@ class Task(Protocol):
 
 
 def find_task(name: str) -> Task:
-    """Return the task ``name`` of :data:`TASKS`."""
+    """Return the task ``name`` of :data:`TASKS`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if name not in TASKS:
+        raise UserError(f"there is no task {name!r}", expected=", ".join(sorted(TASKS)), got=name, hint="give --task")
     task: Task = importlib.import_module(TASKS[name]).TASK
     return task

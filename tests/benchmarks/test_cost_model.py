@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo.ascend.baselines import half_of_peak, peak_flops, roofline, work_of
+from zoo.ascend.baselines import half_of_peak, roofline, work_of
 from zoo.ascend.published.graphs import COMMAND, ported
 from zoo.ascend.validation import NEAR, Fit, Prediction, Scores, cross_validate, models_apart, samples, score
 
@@ -95,7 +95,7 @@ def test_no_mapped_model_was_measured_above_the_peak(chip):
     need_graphs()
     given = samples(chip, GRAPHS)
     shares = {(item.key, item.batch): work_of(item.model, item.batch).flops.sum() / item.seconds for item in given}
-    assert not {at: share for at, share in shares.items() if share > peak_flops(given[0].chip)}
+    assert not {at: share for at, share in shares.items() if share > given[0].chip.peak_flops}
 
 
 @pytest.mark.parametrize("apart", ["model", "family"])

@@ -37,7 +37,7 @@ _ADVICE: Final[tuple[tuple[Callable[[Kernel], bool], str], ...]] = (
         "moves runs of a few bytes; an order of axes in which they stay together spares it",
     ),
     (
-        lambda kernel: any(product.count > 1 and product.taps > 1 for product in kernel.products),
+        lambda kernel: kernel.grouped,
         "is convolutions in groups, which leave most of the cube idle; wider groups would cost nothing more",
     ),
     (

@@ -61,11 +61,6 @@ def _bytes(value: ir.Value | None, batch: int) -> int:
     return math.prod(shape) * (2 if value.dtype.is_floating_point() else math.ceil(value.dtype.itemsize))
 
 
-def peak_flops(chip: Chip) -> float:
-    """Return the fp16 operations per second of all cubes: cores x clock x two per multiply-add of M x K x N."""
-    return 2.0 * math.prod(chip.cube_mkn_fp16) * chip.ai_cores * chip.clock_hz
-
-
 @dataclasses.dataclass(frozen=True)
 class ShareOfPeak:
     """The same share of the cube's peak for every model."""
@@ -74,7 +69,7 @@ class ShareOfPeak:
 
     def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Row | None = None) -> float:
         """Return the time of one execution in seconds."""
-        return float(work_of(model, batch).flops.sum()) / (self.share * peak_flops(chip))
+        return float(work_of(model, batch).flops.sum()) / (self.share * chip.peak_flops)
 
 
 def half_of_peak(samples: Sequence[Sample]) -> ShareOfPeak:
@@ -97,7 +92,7 @@ class Roofline:
     def seconds(self, model: ir.Model, chip: Chip, batch: int, options: Row | None = None) -> float:
         """Return the time of one execution in seconds."""
         work = work_of(model, batch)
-        by_cube = work.flops / (self.compute * peak_flops(chip))
+        by_cube = work.flops / (self.compute * chip.peak_flops)
         by_memory = work.bytes / (self.bandwidth * chip.dram_bytes_per_s)
         return float(np.maximum(by_cube, by_memory).sum())
 

@@ -241,7 +241,7 @@ def _batch_row(program: Program) -> BatchRow:
         latency_ms=seconds * 1e3,
         throughput=program.samples / seconds,
         peak_memory_bytes=plan(program.kernels).peak_bytes,
-        utilisation=macs / (_cube_macs(chip) * seconds),
+        utilisation=2 * macs / (chip.peak_flops * seconds),
         energy_j=float(power) * seconds if isinstance(power, int | float) else None,
     )
 
@@ -264,15 +264,9 @@ def _operator_row(program: Program, index: int) -> OperatorRow:
     )
 
 
-def _cube_macs(chip: Chip) -> float:
-    """Return the multiply-adds a second of all cubes on fp16."""
-    m, k, n = chip.cube_mkn_fp16
-    return m * k * n * chip.ai_cores * chip.clock_hz
-
-
 def _roofs(chip: Chip) -> dict[str, float]:
     return {
-        "cube_gops": 2 * _cube_macs(chip) / 1e9,
+        "cube_gops": chip.peak_flops / 1e9,
         "vector_gops": vector_rate(chip) / 1e9,
         "dram_bytes_per_s": chip.dram_bytes_per_s,
     }

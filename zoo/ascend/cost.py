@@ -77,8 +77,8 @@ class Calibration:
         constants: The constants.
         fitted_on: On which chip's measurements they were fitted.
         how: Command, date and data of the fit.
-        validation: Errors on models left out: ``chip, models, rows, median_ape, near, spearman, peaks``; None where no
-            measurement of the chip was found.
+        validation: Errors on models left out: ``chip, models, rows, median_ape, within_1.5x, spearman,
+            peak_within_one_step`` and the same for ``families_apart``; None where no measurement of the chip was found.
     """
 
     constants: Constants
@@ -128,13 +128,11 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     tensors are thrown out piece by piece. What is not there is read from memory, and was written to it before.
     """
     cores = chip.ai_cores
-    miss, twice = _misses(work, chip.l2_bytes * constants.l2_share)
-    resident = np.clip((chip.l2_bytes * constants.l2_share - work.total_bytes) / (chip.l2_bytes / 2) + 0.5, 0.0, 1.0)
-    dram_bytes = np.bincount(work.reader, weights=miss * twice, minlength=len(work)) + work.weight_bytes * (
-        1 - resident
-    )
-    turns = np.bincount(work.reader, weights=miss * twice, minlength=len(work)) * (constants.spill - 1)
-    dram = (dram_bytes + turns) * constants.dram / chip.dram_bytes_per_s
+    capacity = chip.l2_bytes * constants.l2_share
+    spilled = np.bincount(work.reader, weights=_crossing(work, capacity), minlength=len(work))
+    resident = np.clip((capacity - work.total_bytes) / (chip.l2_bytes / 2) + 0.5, 0.0, 1.0)
+    dram_bytes = spilled + work.weight_bytes * (1 - resident)
+    dram = (dram_bytes + spilled * (constants.spill - 1)) * constants.dram / chip.dram_bytes_per_s
     rate = np.where(work.on_cube, constants.l2_bytes_per_cycle, constants.ub_bytes_per_cycle) * cores * chip.clock_hz
     # An operand that several cores read comes once to each; half of the copies coincide and are served together.
     exchanged = (
@@ -159,13 +157,13 @@ def costs(work: Workload, chip: Chip, constants: Constants) -> Costs:
     return Costs(seconds, cube, vector, dram, l2, launch, dram_bytes)
 
 
-def _misses(work: Workload, capacity: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the bytes of each read that the L2 does not hold, and how often they cross to memory."""
+def _crossing(work: Workload, capacity: float) -> np.ndarray:
+    """Return the bytes that each read moves between L2 and memory: what is not held was written there before."""
     fading = np.maximum(work.bytes, 0.3 * capacity)
     distance = np.where(np.isfinite(work.distance), work.distance, 0.0)
     held = np.clip((capacity - distance) / fading + 0.5, 0.0, 1.0)
     never = ~np.isfinite(work.distance)
-    return work.bytes * np.where(never, 1.0, 1 - held), np.where(never, 1.0, 2.0)
+    return work.bytes * np.where(never, 1.0, 2 * (1 - held))
 
 
 def vector_rate(chip: Chip, element_bytes: int = 2) -> float:

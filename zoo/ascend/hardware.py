@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -82,6 +83,11 @@ class Chip:
     supports_bfloat16: bool
     saturates: bool
     facts: Mapping[str, Fact] = dataclasses.field(repr=False, compare=False)
+
+    @property
+    def peak_flops(self) -> float:
+        """The fp16 operations per second of all cubes: cores x clock x two per multiply-add of M x K x N."""
+        return 2.0 * math.prod(self.cube_mkn_fp16) * self.ai_cores * self.clock_hz
 
 
 def chip_names() -> tuple[str, ...]:

@@ -11,8 +11,7 @@ import onnx_ir as ir
 
 from zoo.ascend import operators
 from zoo.ascend.formats import FORMAT, Format, storage_elements
-from zoo.ascend.operators import is_view, operator_of
-from zoo.ascend.passes.fuse import KERNEL
+from zoo.ascend.operators import KERNEL, is_view, operator_of
 from zoo.ascend.precision import PRECISION
 from zoo.ascend.products import BLOCK, Product, padded, products_of
 
@@ -81,6 +80,11 @@ class Kernel:
     def macs(self) -> int:
         """Multiply-adds that the model asks for, without padding."""
         return sum(product.macs for product in self.products)
+
+    @property
+    def grouped(self) -> bool:
+        """Whether it is a convolution in several groups."""
+        return any(product.count > 1 and product.taps > 1 for product in self.products)
 
 
 def groups(model: ir.Model) -> list[list[ir.Node]]:

@@ -9,6 +9,9 @@ import onnx_ir as ir
 
 from zoo.ascend.functions import DOMAIN
 
+# Key in a node's metadata: the number of the kernel that runs it; nodes with one number are one kernel.
+KERNEL: Final = "ascend.kernel"
+
 # Vector instructions per element, in passes over a vector of 256 bytes. Sums, products, comparisons and selections are
 # one instruction (ISA of the vector unit: vadd, vmul, vmax, vsel ...); exp, ln, sqrt and rec take several cycles per
 # block; what has no instruction is counted by the chain that CANN's TBE kernels build it from (x * sigmoid(1.702 x) for
@@ -97,7 +100,7 @@ def is_view(node: ir.Node) -> bool:
     themselves (GE's PadConv2dFusionPass); and a rounding that no kernel took in.
     """
     if operator_of(node) == ROUNDING:
-        return "ascend.kernel" not in node.metadata_props
+        return KERNEL not in node.metadata_props
     if node.domain:
         return False
     if node.op_type in VIEWS or _is_border(node):

@@ -12,7 +12,7 @@ from zoo.ascend.formats import FORMAT, Format, storage_shape
 from zoo.ascend.functions import DOMAIN, VERSION
 from zoo.ascend.kernels import Kernel, groups, static_shape
 from zoo.ascend.memory import Plan, plan
-from zoo.ascend.passes.fuse import KERNEL
+from zoo.ascend.operators import KERNEL
 from zoo.ascend.program import Program
 from zoo.ascend.verifier import verify
 from zoo.ascend.workload import tilings

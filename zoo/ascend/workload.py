@@ -75,7 +75,7 @@ class Workload:
 
 def workload(kernels: Sequence[Kernel], chip: Chip, element_bytes: int = 2) -> Workload:
     """Return the work of ``kernels``, in the order of execution, on ``chip``."""
-    tilings = [[tile(product, chip, element_bytes) for product in kernel.products] for kernel in kernels]
+    cuts = [tilings(kernel, chip, element_bytes) for kernel in kernels]
     reader, size, distance, total = _reuse(kernels)
 
     def column(values: Sequence[float]) -> np.ndarray:
@@ -85,19 +85,19 @@ def workload(kernels: Sequence[Kernel], chip: Chip, element_bytes: int = 2) -> W
         cube_cycles=column(
             [
                 sum(item.cube_cycles for item in found) * _CYCLES.get(kernel.precision, 1.0)
-                for found, kernel in zip(tilings, kernels, strict=True)
+                for found, kernel in zip(cuts, kernels, strict=True)
             ]
         ),
-        load_cycles=column([sum(item.load_cycles for item in found) for found in tilings]),
+        load_cycles=column([sum(item.load_cycles for item in found) for found in cuts]),
         vector_passes=column([kernel.passes for kernel in kernels]),
         read_bytes=column([_bytes(kernel, constant=False) for kernel in kernels]),
         write_bytes=column([sum(tensor.bytes for tensor in kernel.writes) for kernel in kernels]),
         weight_bytes=column([_bytes(kernel, constant=True) for kernel in kernels]),
-        left_reads=column([_mean([item.left_reads for item in found]) for found in tilings]),
-        right_reads=column([_mean([item.right_reads for item in found]) for found in tilings]),
+        left_reads=column([_mean([item.left_reads for item in found]) for found in cuts]),
+        right_reads=column([_mean([item.right_reads for item in found]) for found in cuts]),
         run_bytes=column([kernel.run_bytes for kernel in kernels]),
         on_cube=np.array([bool(kernel.products) for kernel in kernels], bool),
-        depthwise=np.array([_is_depthwise(kernel) for kernel in kernels], bool),
+        depthwise=np.array([kernel.grouped for kernel in kernels], bool),
         windowed=np.array([kernel.operator in WINDOWED for kernel in kernels], bool),
         reducing=np.array([kernel.operator in REDUCING for kernel in kernels], bool),
         converting=np.array([kernel.converts for kernel in kernels], bool),
@@ -133,10 +133,6 @@ def _bytes(kernel: Kernel, *, constant: bool) -> int:
 
 def _mean(values: Sequence[int]) -> float:
     return max(1.0, sum(values) / len(values)) if values else 1.0
-
-
-def _is_depthwise(kernel: Kernel) -> bool:
-    return any(product.count > 1 and product.taps > 1 for product in kernel.products)
 
 
 def _reuse(kernels: Sequence[Kernel]) -> tuple[np.ndarray, np.ndarray, np.ndarray, float]:

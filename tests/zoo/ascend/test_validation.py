@@ -185,10 +185,10 @@ def test_a_table_is_not_read_whole_and_metadata_is_free():
 
 
 def test_half_of_the_peak_is_half_of_the_peak():
-    assert baselines.peak_flops(CHIP) == pytest.approx(69.5e12, rel=0.01)
+    assert CHIP.peak_flops == pytest.approx(69.5e12, rel=0.01)
     model = graph(512)
     seconds = baselines.half_of_peak([]).seconds(model, CHIP, 64)
-    assert 2 * 3 * 64 * 512 * 512 / seconds == pytest.approx(0.5 * baselines.peak_flops(CHIP))
+    assert 2 * 3 * 64 * 512 * 512 / seconds == pytest.approx(0.5 * CHIP.peak_flops)
 
 
 def test_the_roofline_finds_the_shares_that_made_the_measurements(measured):

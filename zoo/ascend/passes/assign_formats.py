@@ -10,8 +10,7 @@ from onnx_ir.passes import InPlacePass, PassResult
 from zoo.ascend.formats import C0, FORMAT, Format
 from zoo.ascend.functions import DOMAIN, VERSION, add_functions
 from zoo.ascend.hardware import Chip
-from zoo.ascend.operators import ELEMENTWISE, NO_KERNEL, REDUCING, ROUNDING, WINDOWED, is_view, operator_of
-from zoo.ascend.passes.fuse import KERNEL
+from zoo.ascend.operators import ELEMENTWISE, KERNEL, NO_KERNEL, REDUCING, ROUNDING, WINDOWED, is_view, operator_of
 
 _DEFINITION: Final = {"TransData": "(X) => (Y) { Y = Identity(X) }"}
 _BY_CHANNELS: Final = frozenset(

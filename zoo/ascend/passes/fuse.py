@@ -7,10 +7,8 @@ from typing import Final
 import onnx_ir as ir
 from onnx_ir.passes import InPlacePass, PassResult, PostconditionError
 
-from zoo.ascend.operators import ELEMENTWISE, FUSES, NO_KERNEL, ROUNDING, is_view, operator_of
+from zoo.ascend.operators import ELEMENTWISE, FUSES, KERNEL, NO_KERNEL, ROUNDING, is_view, operator_of
 
-# Key in a node's metadata: the number of the kernel that runs it; nodes with one number are one kernel.
-KERNEL: Final = "ascend.kernel"
 # A longer chain would not fit the Unified Buffer with its operands beside each other.
 _LONGEST: Final = 16
 
