@@ -10,6 +10,12 @@ import numpy as np
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node, Variable
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+# Control flow -> the attributes that name its bodies, and how many operands the bodies do not get.
+CONTROL = {
+    **dict.fromkeys(("If", "StatelessIf"), (("then_branch", "else_branch"), 1)),
+    **dict.fromkeys(("Case", "StatelessCase"), (("branches",), 1)),
+    **dict.fromkeys(("While", "StatelessWhile"), (("cond", "body"), 0)),
+}
 # Operations that return their inputs; those of the second set only where an assertion holds.
 IDENTITIES = frozenset(
     {
@@ -46,13 +52,13 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
 
 
 class _Reader:
-    """Collects nodes; one weight node for each variable, however often it is read."""
+    """Collects nodes; one weight node for each variable, however often it is read, in bodies too."""
 
-    def __init__(self, layer_of: LayerOf) -> None:
+    def __init__(self, layer_of: LayerOf, outer: _Reader | None = None) -> None:
         self.nodes: list[Node] = []
         self.layer_of = layer_of
-        self.weights: dict[int, Node] = {}
-        self.writes: list[Node] = []
+        self.weights: dict[int, Node] = outer.weights if outer else {}
+        self.writes: list[Node] = outer.writes if outer else []
 
     def read(self, graph: Any, edges: dict[str, Edge], prefix: str, layer: str) -> None:
         """Append the graph's operations; ``edges`` maps names of tensors and grows."""
@@ -74,6 +80,8 @@ class _Reader:
                 kind = CONST if op.type == "Const" else op.type
                 payload = _constant(op) if kind == CONST else None
                 node = self.add(op, kind, sources, payload=payload, prefix=prefix, layer=here)
+                if op.type in CONTROL:
+                    node.bodies = self.bodies(op, graph, sources, node.name, here)
                 results = [Edge(node, index) for index in range(len(outputs))]
             edges.update({tensor.name: edge for tensor, edge in zip(outputs, results, strict=False)})
 
@@ -83,6 +91,34 @@ class _Reader:
         edges = {tensor.name: edge for tensor, edge in zip(body.inputs, sources, strict=True)}
         self.read(body, edges, f"{prefix}{op.name}/", layer)
         return [edges[tensor.name] for tensor in body.outputs]
+
+    def bodies(self, op: Any, graph: Any, sources: list[Edge], name: str, layer: str) -> dict[str, FlatGraph]:
+        """Return the flat bodies of control flow; a weight or constant that stays the same is read from outside."""
+        attributes, skipped = CONTROL[op.type]
+        named: dict[str, Any] = {}
+        for attribute in attributes:
+            held = op.get_attr(attribute)
+            several = held if isinstance(held, list) else [held]
+            named |= {f"{attribute}_{at}" if several is held else attribute: item for at, item in enumerate(several)}
+        found = {key: _function_body(graph, item.name) for key, item in named.items()}
+        operands = sources[skipped:]
+        fixed = _unchanged(found["body"]) if "body" in found else set(range(len(operands)))
+        return {
+            key: self.body(body, operands, fixed, f"{name}/{key}/", layer) for key, body in found.items()
+        }
+
+    def body(self, graph: Any, operands: list[Edge], fixed: set[int], prefix: str, layer: str) -> FlatGraph:
+        """Return one body as a flat graph; ``fixed`` are the operands that are the same whenever it runs."""
+        reader = _Reader(self.layer_of, self)
+        edges: dict[str, Edge] = {}
+        inputs: list[Node] = []
+        for at, (tensor, operand) in enumerate(zip(graph.inputs, operands, strict=True)):
+            node = reader.add(tensor.op, INPUT, [], payload=at, prefix=prefix, layer=layer)
+            inputs.append(node)
+            outside = at in fixed and operand.node.op in (CONST, WEIGHT)
+            edges[tensor.name] = operand if outside else Edge(node, 0)
+        reader.read(graph, edges, prefix, layer)
+        return FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], [])
 
     def add(
         self, op: Any, kind: str, inputs: list[Edge], payload: Any = None, prefix: str = "", layer: str | None = None
@@ -109,6 +145,18 @@ class _Reader:
             node.shapes, node.dtypes = [variable.shape], [variable.dtype]
             self.weights[id(variable)] = node
         return self.weights[id(variable)]
+
+
+def _unchanged(body: Any) -> set[int]:
+    """Return which results of a loop's body are the operands of the same place."""
+    names = {tensor.name: at for at, tensor in enumerate(body.inputs)}
+    found = set()
+    for at, tensor in enumerate(body.outputs):
+        while tensor.op.type == "Identity":
+            tensor = tensor.op.inputs[0]
+        if names.get(tensor.name) == at:
+            found.add(at)
+    return found
 
 
 def _function_body(graph: Any, name: str) -> Any:

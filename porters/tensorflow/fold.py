@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from porters.tensorflow import operation
-from porters.tensorflow.node import CONST, INPUT, WEIGHT, FlatGraph, Node
+from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
 
 # A folded result above this size would bloat the graph for no gain.
 LARGEST = 1 << 24
@@ -16,9 +16,27 @@ def fold(graph: FlatGraph) -> None:
     import tensorflow as tf
 
     with tf.init_scope():
-        for node in graph.nodes:
-            if _foldable(node):
-                _replace(node, _evaluate(node))
+        _fold(graph)
+
+
+def _fold(graph: FlatGraph) -> None:
+    for node in graph.nodes:
+        if node.bodies:
+            _fold_bodies(node)
+        elif _foldable(node):
+            _replace(node, _evaluate(node))
+
+
+def _fold_bodies(node: Node) -> None:
+    """Fold what a body computes of constants, also of those that it is called with and never changes."""
+    for name, body in node.bodies.items():
+        operands = node.inputs[len(node.inputs) - len(body.inputs) :]
+        turn = node.bodies["body"] if name in ("cond", "body") else None
+        for at, (inside, operand) in enumerate(zip(body.inputs, operands, strict=True)):
+            same = turn is None or turn.outputs[at] in (Edge(turn.inputs[at], 0), operand)
+            if same and operand.node.constant is not None and inside.op == INPUT:
+                _replace(inside, operand.node.constant)
+        _fold(body)
 
 
 def _foldable(node: Node) -> bool:

@@ -31,6 +31,10 @@ class Untranslatable(Exception):  # noqa: N818 - a verdict about the user's grap
     """This use of an operation has no translation; the message says what about it."""
 
 
+class Unfinished(Exception):  # noqa: N818 - as above
+    """A body holds something that has no translation, which has been noted."""
+
+
 @dataclass(frozen=True)
 class Match:
     """A composite found in the graph.

@@ -13,7 +13,7 @@ from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
 from porters.tensorflow.handles import Result
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
-from porters.tensorflow.registry import Match, Untranslatable
+from porters.tensorflow.registry import Match, Unfinished, Untranslatable
 from porters.tensorflow.tensor import Constant, Held, Tensor, Weight, logical, permuted
 from zoo.graph import GraphBuilder, Provenance
 from zoo.inputs import InputSpec, numpy_dtype
@@ -29,14 +29,15 @@ class Walk:
     def __init__(self, graph: FlatGraph, inputs: Sequence[InputSpec], name: str) -> None:
         registry.load()
         self.graph = graph
-        for edge in [edge for node in graph.nodes for edge in node.inputs] + list(graph.outputs):
+        for edge in graph.read():
             edge.node.uses += 1
         self.specs = inputs
-        self.context = Context(GraphBuilder(name))
+        self.context = Context(GraphBuilder(name), self._inline)
         self.done: dict[Node, list[Tensor]] = {}
         self.unsupported: list[Unsupported] = []
         self.matches: dict[Node, Match] = {}
         self.named: set[str] = set()
+        self.needed: set[Node] = set()
 
     def model(self, outputs: Sequence[str]) -> ir.Model:
         """Translate and return the model, its outputs named ``outputs``.
@@ -48,7 +49,7 @@ class Walk:
         for node, spec in zip(self.graph.inputs, self.specs, strict=True):
             self.done[node] = [self._input(spec)]
         reserved = [builder.unique(name) for name in outputs]
-        needed = self._needed()
+        self.needed = needed = self._needed()
         self._check(needed)
         for node in self.graph.nodes:
             if node in needed and node not in self.done:
@@ -72,11 +73,12 @@ class Walk:
             if found is not None:
                 self.matches[node] = found
             stack += [edge.node for edge in (found.inputs if found is not None else node.inputs)]
+            stack += [edge.node for body in node.bodies.values() for edge in body.outputs]
         return needed
 
     def _check(self, needed: set[Node]) -> None:
         known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS}
-        for node in self.graph.nodes:
+        for node in self.graph.everywhere():
             if node in needed and node.op not in known and node not in self.matches:
                 text = any(dtype is None for dtype in node.dtypes)
                 self._refuse(node, _HINT_TEXT if text else "")
@@ -85,7 +87,9 @@ class Walk:
                 self._refuse(node, _HINT_WRITE)
 
     def _refuse(self, node: Node, hint: str) -> None:
-        self.unsupported.append(Unsupported(node.op, node.layer, node.name, hint))
+        refusal = Unsupported(node.op, node.layer, node.name, hint)
+        if refusal not in self.unsupported:  # a body may be translated more than once
+            self.unsupported.append(refusal)
 
     # -- the walk -----------------------------------------------------------------------------------------------------
 
@@ -101,11 +105,29 @@ class Walk:
             except Untranslatable as reason:
                 self._refuse(node, str(reason))
                 return
+            except Unfinished:
+                return
         if results is not None:
             self.done[node] = [self._refined(node, index, tensor) for index, tensor in enumerate(results)]
             for index, tensor in enumerate(self.done[node]):
                 if index < len(node.dtypes) and node.dtypes[index] == tensor.dtype.numpy():
                     self.context.is_result(tensor, Result.of(node, index))
+
+    def _inline(self, graph: FlatGraph, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Translate a body where the context emits now, its inputs being ``tensors``; it can be done again."""
+        outer, mine = self.context.node, [*graph.inputs, *graph.nodes]
+        self.done |= {node: [tensor] for node, tensor in zip(graph.inputs, tensors, strict=True) if node.op == INPUT}
+        try:
+            for node in graph.nodes:
+                if node in self.needed and node not in self.done:
+                    self._visit(node)
+            if any(edge.node not in self.done for edge in graph.outputs):
+                raise Unfinished
+            return [self.done[edge.node][edge.output] for edge in graph.outputs]
+        finally:
+            self.context.node = outer
+            for node in mine:
+                self.done.pop(node, None)
 
     def _translate(self, node: Node, found: Match | None, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         if found is not None:

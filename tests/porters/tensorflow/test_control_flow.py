@@ -1,0 +1,146 @@
+"""Control flow: loops, choices, calls and lists of tensors, in the port and in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from porters.from_tensorflow import PORTER
+from porters.porter import UnsupportedOpsError
+from porters.source import SourceOptions, open_source
+from zoo.inputs import InputSpec, sample
+
+tf = pytest.importorskip("tensorflow")
+keras = pytest.importorskip("keras")
+layers = keras.layers
+ROW = InputSpec("x", "float32", ("batch", 6))
+IMAGE = InputSpec("x", "float32", ("batch", 8, 6, 3))
+STEPS = InputSpec("x", "float32", ("batch", 5, 3))
+OPEN = InputSpec("x", "float32", ("batch", "time", 3), sizes={"time": 7})
+
+
+def doubled(x):
+    return tf.while_loop(lambda i, v: tf.reduce_sum(v) < 100.0, lambda i, v: (i + 1, v + 1.0), (0, tf.abs(x)))
+
+
+def growing(x):
+    shapes = [tf.TensorShape([]), tf.TensorShape([None, None])]
+    return tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.concat([v, v[:, :2]], 1)), (0, x), shapes)
+
+
+def collected(x):
+    held = tf.TensorArray(tf.float32, size=4)
+    _, held = tf.while_loop(lambda i, _: i < 4, lambda i, h: (i + 1, h.write(i, x * tf.cast(i, tf.float32))), (0, held))
+    return held.stack()
+
+
+def half_collected(x):
+    held = tf.TensorArray(tf.float32, size=4)
+    _, held = tf.while_loop(lambda i, _: i < 2, lambda i, h: (i + 1, h.write(i, x + 1.0)), (0, held))
+    return held.stack()
+
+
+def stopped_by_data(x):
+    held = tf.TensorArray(tf.float32, size=9, element_shape=[6])
+    going = lambda i, h, v: (i < 9) & (tf.reduce_sum(v) < 40.0)  # noqa: E731
+    once = lambda i, h, v: (i + 1, h.write(i, v[0]), tf.abs(v) + 1.0)  # noqa: E731
+    i, held, _ = tf.while_loop(going, once, (0, held, x))
+    return i, held.stack()
+
+
+def backwards(x):
+    held = tf.TensorArray(tf.float32, size=3)
+    _, held = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, h.write(2 - i, x[:, i])), (0, held))
+    return held.stack()
+
+
+def pushed(x):
+    held = tf.raw_ops.EmptyTensorList(element_shape=[-1, 6], max_num_elements=-1, element_dtype=tf.float32)
+    once = lambda i, h: (i + 1, tf.raw_ops.TensorListPushBack(input_handle=h, tensor=x / (1.0 + tf.cast(i, tf.float32))))  # noqa: E731
+    _, held = tf.while_loop(lambda i, h: i < 3, once, (0, held))
+    return tf.raw_ops.TensorListStack(input_handle=held, element_shape=[-1, 6], element_dtype=tf.float32)
+
+
+def dynamic(x):
+    held = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+    for i in range(3):
+        held = held.write(i, x + float(i))
+    return held.stack(), held.read(1)
+
+
+def chosen(x):
+    return tf.cond(tf.reduce_sum(x) > 0, lambda: (x * 2, x[:, :2]), lambda: (x - 1, x[:, 3:5]))
+
+
+def nested(x):
+    def inner(v):
+        return tf.cond(tf.reduce_max(v) > 1, lambda: v / 2, lambda: tf.cond(v[0, 0] > 0, lambda: v + 1, lambda: -v))
+
+    return tf.while_loop(lambda i, v: i < 4, lambda i, v: (i + 1, inner(v)), (0, x))[1]
+
+
+def switched(x):
+    place = tf.cast(tf.reduce_sum(x), tf.int32)
+    return tf.switch_case(place, [lambda: x + 1, lambda: x * 3, lambda: -x])
+
+
+def convolved(x):
+    kernel = tf.reshape(tf.range(81, dtype=tf.float32) / 400, [3, 3, 3, 3])
+    once = lambda i, v: (i + 1, tf.tanh(tf.nn.conv2d(v, kernel, 1, "SAME")))  # noqa: E731
+    return tf.nn.max_pool2d(tf.while_loop(lambda i, v: i < 3, once, (0, x))[1], 2, 2, "VALID")
+
+
+def convolved_in_a_branch(x):
+    kernel = tf.reshape(tf.range(81, dtype=tf.float32) / 400, [3, 3, 3, 3])
+    y = tf.nn.conv2d(x, kernel, 1, "SAME")
+    y = tf.cond(tf.reduce_sum(x) > 0, lambda: tf.nn.conv2d(y, kernel, 1, "SAME"), lambda: y)
+    return tf.nn.conv2d(y, kernel, 1, "SAME")
+
+
+def called(x):
+    weight = tf.Variable(np.arange(36, dtype=np.float32).reshape(6, 6) / 36, name="weight") if called.weight is None else called.weight
+    called.weight = weight
+    step = tf.function(lambda v: tf.matmul(v, weight))
+    return tf.while_loop(lambda i, v: i < 2, lambda i, v: (i + 1, step(v)), (0, x))[1] + step(x)
+
+
+called.weight = None
+
+CASES = {
+    "until": (ROW, doubled),
+    "growing": (ROW, growing),
+    "collected": (ROW, collected),
+    "half-collected": (ROW, half_collected),
+    "stopped-by-data": (ROW, stopped_by_data),
+    "backwards": (ROW, backwards),
+    "pushed": (ROW, pushed),
+    "dynamic": (ROW, dynamic),
+    "map": (ROW, lambda x: tf.map_fn(lambda row: row * tf.reduce_sum(row), x)),
+    "map-two": (ROW, lambda x: tf.map_fn(lambda r: (r[0] + r[1], r[0][:2]), (x, x * 2), fn_output_signature=(tf.float32, tf.float32))),
+    "scan": (STEPS, lambda x: tf.scan(lambda a, e: tf.tanh(a + e), tf.transpose(x, [1, 0, 2]))),
+    "scan-reversed": (STEPS, lambda x: tf.scan(lambda a, e: a * 0.5 + e, tf.transpose(x, [1, 0, 2]), reverse=True)),
+    "open-steps": (OPEN, lambda x: tf.scan(lambda a, e: tf.tanh(a + e), tf.transpose(x, [1, 0, 2]))),
+    "fold": (STEPS, lambda x: tf.foldl(lambda a, e: a * e + 1.0, tf.transpose(x, [1, 0, 2]))),
+    "cond": (ROW, chosen),
+    "nested": (ROW, nested),
+    "case": (ROW, switched),
+    "certain": (ROW, lambda x: tf.cond(tf.constant(True), lambda: x + 1, lambda: x - 1)),
+    "convolutions": (IMAGE, convolved),
+    "convolution-in-a-branch": (IMAGE, convolved_in_a_branch),
+    "calls": (ROW, called),
+    "split": (ROW, lambda x: tf.TensorArray(tf.float32, size=2).split(tf.transpose(x), [3, 3]).stack()),
+    "concat": (ROW, lambda x: tf.TensorArray(tf.float32, size=6).unstack(tf.transpose(x)).concat()),
+    "gather": (ROW, lambda x: tf.TensorArray(tf.float32, size=6).unstack(tf.transpose(x)).gather([4, 1, 1])),
+    "scatter": (ROW, lambda x: tf.TensorArray(tf.float32, size=3).scatter([2, 0, 1], tf.transpose(x)[:3]).stack()),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_control_flow(check, name):
+    spec, function = CASES[name]
+    ported = check(tf.function(function), [spec])
+    feed = sample([spec], 0, 1, {"batch": 2})
+    own, truth = ported.original.run(feed), ported.original.run(feed, "float64")
+    for key, value in own.items():
+        np.testing.assert_allclose(truth[key], value, rtol=1e-4, atol=1e-5)
+        assert truth[key].dtype == (np.float64 if value.dtype == np.float32 else value.dtype)
