@@ -81,6 +81,11 @@ def filled(ctx: Context, held: TensorList, element: Shape) -> Tensor:
     return ctx.op("Expand", zero, extent, shape=(ctx.unknown(), *element), dtype=held.dtype)
 
 
+def zeros(ctx: Context, dtype: ir.DataType, count: int, element: Shape) -> list[Tensor]:
+    """Return ``count`` elements of zeros, nothing where it is none."""
+    return [Filled((count, *element), dtype, np.zeros((), dtype.numpy()))] if count > 0 else []
+
+
 def vector(ctx: Context, scalar: Tensor | None) -> Tensor:
     """Return a scalar as a vector of one element."""
     if scalar is None:
@@ -89,11 +94,14 @@ def vector(ctx: Context, scalar: Tensor | None) -> Tensor:
 
 
 def written(ctx: Context, held: TensorList, index: Tensor, item: Tensor) -> TensorList:
-    """Return the list with ``item`` at ``index``; a list of one element is that element."""
-    if held.size() == 1:
-        return of_items(ctx.reshape(item, (1, *item.shape)))
+    """Return the list with ``item`` at ``index``; a list of one element is that element, one that is short grows."""
+    row, size, place = ctx.reshape(item, (1, *item.shape)), held.size(), index.array
+    if size == 1 and (place is None or place == 0):
+        return of_items(row)
     items = filled(ctx, held, item.shape)
-    return of_items(scattered(ctx, items, vector(ctx, index), ctx.reshape(item, (1, *item.shape))))
+    if isinstance(size, int) and place is not None and int(place) >= size:
+        return of_items(joined(ctx, [items, *zeros(ctx, held.dtype, int(place) - size, item.shape), row]))
+    return of_items(scattered(ctx, items, vector(ctx, index), row))
 
 
 def scattered(ctx: Context, items: Tensor, indices: Tensor, updates: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Shape, derived, onnx_shape
-from porters.tensorflow.lists import Accumulator, TensorList, as_list, filled, joined, of_items, reserved
+from porters.tensorflow.lists import Accumulator, TensorList, as_list, filled, joined, of_items, zeros
 from porters.tensorflow.node import INPUT, Edge, FlatGraph, Node
 from porters.tensorflow.registry import Untranslatable
 from porters.tensorflow.tensor import Held, Order, Tensor, logical, permuted
@@ -300,13 +300,12 @@ class Loop:
         return ctx.op("Slice", ctx.value(items), [-1], [2**31 - 1], [0], shape=(1, *items.shape[1:]))
 
     def _padded(self, items: Tensor, before: TensorList) -> Tensor:
-        """Return ``items`` with zeros behind them where the list is longer than the loop ran."""
+        """Return ``items`` with zeros behind them where the list is longer than the loop ran; an empty list grew."""
         ctx, size = self.ctx, before.size()
-        if size is not None and size == items.shape[0]:
+        if size in (0, items.shape[0]):
             return items
         if isinstance(size, int) and isinstance(items.shape[0], int):
-            more = reserved(before.dtype, ctx.constant(np.array(size - items.shape[0], np.int32)))
-            return joined(ctx, [items, filled(ctx, more, items.shape[1:])])
+            return joined(ctx, [items, *zeros(ctx, before.dtype, size - items.shape[0], items.shape[1:])])
         whole = filled(ctx, before, items.shape[1:])
         start = ctx.step("Shape", ctx.value(items), start=0, end=1, shape=[1])
         rest = ctx.op("Slice", ctx.value(whole), start, [2**31 - 1], [0], shape=(ctx.unknown(), *items.shape[1:]))

@@ -18,6 +18,7 @@ from porters.tensorflow.lists import (
     reserved,
     scattered,
     written,
+    zeros,
 )
 from porters.tensorflow.node import Node
 from porters.tensorflow.registry import Untranslatable, translates
@@ -128,8 +129,8 @@ def scatter(ctx: Context, node: Node, tensor: Tensor, indices: Tensor, element: 
     known = count[0].array if count else None
     if known is None or known.dtype == object or int(known) < 0:
         raise Untranslatable("rows scattered into a list of unknown length")
-    zeros = filled(ctx, reserved(tensor.dtype, count[0]), tensor.shape[1:])
-    return of_items(scattered(ctx, zeros, indices, tensor))
+    blank = filled(ctx, reserved(tensor.dtype, count[0]), tensor.shape[1:])
+    return of_items(scattered(ctx, blank, indices, tensor))
 
 
 @translates("TensorListScatterIntoExistingList")
@@ -171,8 +172,7 @@ def resize(ctx: Context, node: Node, held: Tensor, size: Tensor) -> Tensor:
     if after <= before:
         value = ctx.value(known.items)
         return of_items(ctx.op("Slice", value, [0], [after], [0], shape=(after, *known.items.shape[1:])))
-    more = reserved(known.dtype, ctx.constant(np.array(after - before, np.int32)))
-    return of_items(joined(ctx, [known.items, filled(ctx, more, known.items.shape[1:])]))
+    return of_items(joined(ctx, [known.items, *zeros(ctx, known.dtype, after - before, known.items.shape[1:])]))
 
 
 @translates("TensorListConcatLists")

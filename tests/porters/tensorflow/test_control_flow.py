@@ -24,7 +24,7 @@ def doubled(x):
 
 
 def growing(x):
-    shapes = [tf.TensorShape([]), tf.TensorShape([None, None])]
+    shapes = (tf.TensorShape([]), tf.TensorShape([None, None]))
     return tf.while_loop(lambda i, v: i < 3, lambda i, v: (i + 1, tf.concat([v, v[:, :2]], 1)), (0, x), shapes)
 
 
@@ -50,7 +50,7 @@ def stopped_by_data(x):
 
 def backwards(x):
     held = tf.TensorArray(tf.float32, size=3)
-    _, held = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, h.write(2 - i, x[:, i])), (0, held))
+    _, held = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, h.write(2 - i, tf.gather(x, i, axis=1))), (0, held))
     return held.stack()
 
 
@@ -59,6 +59,12 @@ def pushed(x):
     once = lambda i, h: (i + 1, tf.raw_ops.TensorListPushBack(input_handle=h, tensor=x / (1.0 + tf.cast(i, tf.float32))))  # noqa: E731
     _, held = tf.while_loop(lambda i, h: i < 3, once, (0, held))
     return tf.raw_ops.TensorListStack(input_handle=held, element_shape=[-1, 6], element_dtype=tf.float32)
+
+
+def grown_list(x):
+    held = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+    _, held = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, h.write(i, x + tf.cast(i, tf.float32))), (0, held))
+    return held.stack()
 
 
 def dynamic(x):
@@ -114,6 +120,7 @@ CASES = {
     "stopped-by-data": (ROW, stopped_by_data),
     "backwards": (ROW, backwards),
     "pushed": (ROW, pushed),
+    "grown-list": (ROW, grown_list),
     "dynamic": (ROW, dynamic),
     "map": (ROW, lambda x: tf.map_fn(lambda row: row * tf.reduce_sum(row), x)),
     "map-two": (ROW, lambda x: tf.map_fn(lambda r: (r[0] + r[1], r[0][:2]), (x, x * 2), fn_output_signature=(tf.float32, tf.float32))),
