@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,15 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
         captured: Name of a captured placeholder -> :class:`Variable`, or the array it stands for.
         layer_of: Returns the layer path of an operation.
     """
-    reader = _Reader(layer_of)
+    reader = _Reader(layer_of, graph)
     edges: dict[str, Edge] = {}
     inputs: list[Node] = []
     for tensor in graph.inputs:
         held = captured.get(tensor.name)
         if held is None:
             node = reader.add(tensor.op, INPUT, [], payload=len(inputs))
+            # A tensor in the middle of a graph may be fed too, which need not be its operation's only result.
+            node.shapes, node.dtypes = [_shape(tensor)], [_dtype(tensor)]
             inputs.append(node)
         elif isinstance(held, Variable):
             node = reader.weight(tensor.op, held)
@@ -54,7 +56,8 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
 class _Reader:
     """Collects nodes; one weight node for each variable, however often it is read, in bodies too."""
 
-    def __init__(self, layer_of: LayerOf, outer: _Reader | None = None) -> None:
+    def __init__(self, layer_of: LayerOf, root: Any, outer: _Reader | None = None) -> None:
+        self.root = root
         self.nodes: list[Node] = []
         self.layer_of = layer_of
         self.weights: dict[int, Node] = outer.weights if outer else {}
@@ -64,7 +67,7 @@ class _Reader:
         """Append the graph's operations; ``edges`` maps names of tensors and grows."""
         for op in graph.get_operations():
             outputs = op.outputs
-            if outputs and outputs[0].name in edges:
+            if outputs and all(tensor.name in edges for tensor in outputs):
                 continue
             sources = [edges[tensor.name] for tensor in op.inputs]
             here = layer or self.layer_of(op)
@@ -83,11 +86,12 @@ class _Reader:
                 if op.type in CONTROL:
                     node.bodies = self.bodies(op, graph, sources, node.name, here)
                 results = [Edge(node, index) for index in range(len(outputs))]
-            edges.update({tensor.name: edge for tensor, edge in zip(outputs, results, strict=False)})
+            found = {tensor.name: edge for tensor, edge in zip(outputs, results, strict=False)}
+            edges.update({name: edge for name, edge in found.items() if name not in edges})
 
     def call(self, op: Any, graph: Any, sources: list[Edge], prefix: str, layer: str) -> list[Edge]:
         """Inline the function that ``op`` calls and return what it returns."""
-        body = _function_body(graph, op.get_attr("f").name)
+        body = _function_body(graph, self.root, op.get_attr("f").name, op.inputs)
         edges = {tensor.name: edge for tensor, edge in zip(body.inputs, sources, strict=True)}
         self.read(body, edges, f"{prefix}{op.name}/", layer)
         return [edges[tensor.name] for tensor in body.outputs]
@@ -100,7 +104,9 @@ class _Reader:
             held = op.get_attr(attribute)
             several = held if isinstance(held, list) else [held]
             named |= {f"{attribute}_{at}" if several is held else attribute: item for at, item in enumerate(several)}
-        found = {key: _function_body(graph, item.name) for key, item in named.items()}
+        # What a loop carries has the shapes of its results, which hold in every round.
+        like = op.outputs if "body" in named else op.inputs[skipped:]
+        found = {key: _function_body(graph, self.root, item.name, like) for key, item in named.items()}
         operands = sources[skipped:]
         fixed = _unchanged(found["body"]) if "body" in found else set(range(len(operands)))
         return {
@@ -109,7 +115,7 @@ class _Reader:
 
     def body(self, graph: Any, operands: list[Edge], fixed: set[int], prefix: str, layer: str) -> FlatGraph:
         """Return one body as a flat graph; ``fixed`` are the operands that are the same whenever it runs."""
-        reader = _Reader(self.layer_of, self)
+        reader = _Reader(self.layer_of, self.root, self)
         edges: dict[str, Edge] = {}
         inputs: list[Node] = []
         for at, (tensor, operand) in enumerate(zip(graph.inputs, operands, strict=True)):
@@ -159,13 +165,19 @@ def _unchanged(body: Any) -> set[int]:
     return found
 
 
-def _function_body(graph: Any, name: str) -> Any:
+def _function_body(graph: Any, root: Any, name: str, operands: Sequence[Any]) -> Any:
+    """Return the graph of a function; where it is known by its definition only, for operands of these shapes.
+
+    Functions that functions call stand in the outermost graph (``root``) where all of them come from a file.
+    """
     from tensorflow.python.framework import function_def_to_graph
 
-    function = graph._get_function(name)
+    function = graph._get_function(name) or root._get_function(name)
     body = getattr(function, "graph", None)
     if body is None:
-        body = function_def_to_graph.function_def_to_graph(function.cached_definition)
+        shapes = [tensor.shape for tensor in operands]
+        with root.as_default():  # where the functions that it calls itself are found
+            body = function_def_to_graph.function_def_to_graph(function.cached_definition, input_shapes=shapes)
     return body
 
 
