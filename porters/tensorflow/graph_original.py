@@ -99,8 +99,10 @@ class GraphOriginal(TensorFlowOriginal):
     def _weight(self, op: Any, name: str) -> Variable | None:
         if op.type in VARIABLES:
             kind = op.get_attr("dtype")
-            shape = tuple(dim.size for dim in op.get_attr("shape").dim)
-            return Variable(name, shape, np.dtype(kind.as_numpy_dtype), lambda: self._value(op))
+            shape, read = tuple(dim.size for dim in op.get_attr("shape").dim), self._reading(op)
+            return Variable(
+                name, shape, np.dtype(kind.as_numpy_dtype), lambda: np.asarray(self.session.run(read))
+            )
         if op.type != "Const":
             return None
         kind, size = op.outputs[0].dtype, op.outputs[0].shape.num_elements()
@@ -110,14 +112,14 @@ class GraphOriginal(TensorFlowOriginal):
             name, tuple(op.outputs[0].shape.as_list()), np.dtype(kind.as_numpy_dtype), lambda: _constant(op)
         )
 
-    def _value(self, op: Any) -> np.ndarray:
+    def _reading(self, op: Any) -> Any:
+        """Return a tensor that is the value of a variable."""
         from tensorflow.python.ops import gen_resource_variable_ops
 
         if op.type != "VarHandleOp":
-            return np.asarray(self.session.run(op.outputs[0]))
+            return op.outputs[0]
         with self.session.graph.as_default():
-            read = gen_resource_variable_ops.read_variable_op(op.outputs[0], op.get_attr("dtype"))
-        return np.asarray(self.session.run(read))
+            return gen_resource_variable_ops.read_variable_op(op.outputs[0], op.get_attr("dtype"))
 
 
 def _constant(op: Any) -> np.ndarray:

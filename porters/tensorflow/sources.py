@@ -62,8 +62,18 @@ def open_factory(rest: str, factory: Callable[[], Any], options: SourceOptions) 
     original = open_live(_seeded(factory, options.seed), options)
     original.reference, original.name = f"python:{rest}", rest.rpartition(":")[2].lower()
     if options.weights is None:
-        original.checkpoint = _calibrated(original, options.seed)
+        given = _brings_weights(original, factory, options.seed)
+        original.checkpoint = {"kind": "package"} if given else _calibrated(original, options.seed)
     return original
+
+
+def _brings_weights(original: TensorFlowOriginal, factory: Callable[[], Any], seed: int) -> bool:
+    """Say whether a factory's model has weights of its own: with another seed they are the same."""
+    if not isinstance(original, KerasOriginal) or not original.model.weights:
+        return False
+    other = _seeded(factory, seed + 1)
+    pairs = zip(original.model.weights, other.weights, strict=True)
+    return all(np.array_equal(mine.numpy(), theirs.numpy()) for mine, theirs in pairs)
 
 
 # -- Keras -----------------------------------------------------------------------------------------------------------
