@@ -45,7 +45,7 @@ class Loop:
         self.rounds = self._rounds()
         self.writes = self._writes()
         places = range(len(tensors))
-        self.carried = [at for at in places if not self._same(at) and at not in self.writes]
+        self.carried = [at for at in places if not self.same(at) and at not in self.writes]
         self.collected = [
             at for at, write in self.writes.items() if not write.last or self._carrier(write.item) is None
         ]
@@ -55,11 +55,12 @@ class Loop:
 
     # -- what the body does -------------------------------------------------------------------------------------------
 
-    def _operand(self, edge: Edge) -> int | None:
+    def operand(self, edge: Edge) -> int | None:
         """Return which operand of the body a value is."""
         return self.body.inputs.index(edge.node) if edge.node in self.body.inputs else None
 
-    def _same(self, at: int) -> bool:
+    def same(self, at: int) -> bool:
+        """Say whether a round leaves an operand as it is."""
         return self.body.outputs[at] in (Edge(self.body.inputs[at], 0), self.node.inputs[at])
 
     def _counters(self) -> set[int]:
@@ -70,7 +71,7 @@ class Loop:
             if step.op not in ("AddV2", "Add") or tensor.array is None or tensor.array.tolist() != 0:
                 continue
             operands = [step.inputs, step.inputs[::-1]]
-            if any(self._operand(a) == at and _is_one(b.node) for a, b in operands):
+            if any(self.operand(a) == at and _is_one(b.node) for a, b in operands):
                 found.add(at)
         return found
 
@@ -95,7 +96,7 @@ class Loop:
         index = node.inputs[1].node.constant
         if index is not None and held.size() == 1:
             return Write(node.inputs[2], last=True)
-        return Write(node.inputs[2], last=False) if self._operand(node.inputs[1]) in self.counters else None
+        return Write(node.inputs[2], last=False) if self.operand(node.inputs[1]) in self.counters else None
 
     def _carrier(self, item: Edge) -> int | None:
         """Return the carried operand that an element is.
@@ -137,7 +138,7 @@ class Loop:
         array = bound.node.constant
         if array is None and bound.node in self.condition.inputs:
             at = self.condition.inputs.index(bound.node)
-            array = self.tensors[at].array if self._same(at) else None
+            array = self.tensors[at].array if self.same(at) else None
         if array is None or array.ndim or array.dtype.kind not in "iuO":
             return None
         found: Dim = array.item()
@@ -287,7 +288,7 @@ class Loop:
             return self._last(items, before)
         if self._pushes(at):
             return joined(ctx, [filled(ctx, before, items.shape[1:]), items])
-        return self._padded(items, before)
+        return self.complete(at, items)
 
     def _pushes(self, at: int) -> bool:
         return self.body.outputs[at].node.op == "TensorListPushBack"
@@ -299,9 +300,13 @@ class Loop:
             items = joined(ctx, [filled(ctx, before, items.shape[1:]), items])
         return ctx.op("Slice", ctx.value(items), [-1], [2**31 - 1], [0], shape=(1, *items.shape[1:]))
 
-    def _padded(self, items: Tensor, before: TensorList) -> Tensor:
-        """Return ``items`` with zeros behind them where the list is longer than the loop ran; an empty list grew."""
-        ctx, size = self.ctx, before.size()
+    def complete(self, at: int, items: Tensor) -> Tensor:
+        """Return the whole of a list that gets one of ``items`` each round.
+
+        Behind them are zeros where the list is longer than the loop ran; an empty list grew with it.
+        """
+        ctx, before = self.ctx, as_list(self.tensors[at])
+        size = before.size()
         if size in (0, items.shape[0]):
             return items
         if isinstance(size, int) and isinstance(items.shape[0], int):

@@ -12,14 +12,17 @@ from porters.tensorflow.dims import Shape, onnx_shape
 from porters.tensorflow.lists import TensorList, of_items
 from porters.tensorflow.loops import Loop, own, truth
 from porters.tensorflow.node import FlatGraph, Node
+from porters.tensorflow.recurrent import emit, find_layer
 from porters.tensorflow.registry import Untranslatable, translates
 from porters.tensorflow.tensor import Held, Order, Tensor, logical, permuted
 
 
 @translates("While", "StatelessWhile")
 def loop(ctx: Context, node: Node, *tensors: Tensor) -> list[Tensor]:
-    """Translate a loop."""
-    return Loop(ctx, node, tensors).results()
+    """Translate a loop: a recurrent layer as its own operator, any other as it is."""
+    found = Loop(ctx, node, tensors)
+    layer = find_layer(found)
+    return found.results() if layer is None else emit(found, layer)
 
 
 @translates("If", "StatelessIf")
