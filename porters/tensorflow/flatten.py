@@ -109,9 +109,7 @@ class _Reader:
         found = {key: _function_body(graph, self.root, item.name, like) for key, item in named.items()}
         operands = sources[skipped:]
         fixed = _unchanged(found["body"]) if "body" in found else set(range(len(operands)))
-        return {
-            key: self.body(body, operands, fixed, f"{name}/{key}/", layer) for key, body in found.items()
-        }
+        return {key: self.body(body, operands, fixed, f"{name}/{key}/", layer) for key, body in found.items()}
 
     def body(self, graph: Any, operands: list[Edge], fixed: set[int], prefix: str, layer: str) -> FlatGraph:
         """Return one body as a flat graph; ``fixed`` are the operands that are the same whenever it runs."""
@@ -157,7 +155,8 @@ def _unchanged(body: Any) -> set[int]:
     """Return which results of a loop's body are the operands of the same place."""
     names = {tensor.name: at for at, tensor in enumerate(body.inputs)}
     found = set()
-    for at, tensor in enumerate(body.outputs):
+    for at, returned in enumerate(body.outputs):
+        tensor = returned
         while tensor.op.type == "Identity":
             tensor = tensor.op.inputs[0]
         if names.get(tensor.name) == at:

@@ -21,7 +21,7 @@ WEIGHT_ELEMENTS = 256
 
 @dataclass(frozen=True)
 class GraphView:
-    """The part of a graph that computes ``outputs`` from ``inputs``, as :func:`porters.tensorflow.flatten.flatten` reads it.
+    """The part of a graph that computes ``outputs`` from ``inputs``, as ``flatten`` reads it.
 
     Attributes:
         graph: The whole graph.
@@ -100,9 +100,7 @@ class GraphOriginal(TensorFlowOriginal):
         if op.type in VARIABLES:
             kind = op.get_attr("dtype")
             shape, read = tuple(dim.size for dim in op.get_attr("shape").dim), self._reading(op)
-            return Variable(
-                name, shape, np.dtype(kind.as_numpy_dtype), lambda: np.asarray(self.session.run(read))
-            )
+            return Variable(name, shape, np.dtype(kind.as_numpy_dtype), lambda: np.asarray(self.session.run(read)))
         if op.type != "Const":
             return None
         kind, size = op.outputs[0].dtype, op.outputs[0].shape.num_elements()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -13,7 +13,7 @@ import onnx_ir as ir
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Shape, derived, onnx_shape
 from porters.tensorflow.lists import Accumulator, TensorList, as_list, filled, joined, of_items, zeros
-from porters.tensorflow.node import INPUT, Edge, FlatGraph, Node
+from porters.tensorflow.node import Edge, Node
 from porters.tensorflow.registry import Untranslatable
 from porters.tensorflow.tensor import Held, Order, Tensor, logical, permuted
 from zoo.graph import GraphBuilder
@@ -125,8 +125,8 @@ class Loop:
             bounds.append(bound)
         least = bounds[0]
         for bound in bounds[1:]:
-            plain = isinstance(least, int) and isinstance(bound, int)
-            least = min(int(least), int(bound)) if plain else derived("min", least, bound)  # type: ignore[call-overload]
+            whole = isinstance(least, int) and isinstance(bound, int)
+            least = min(cast("int", least), cast("int", bound)) if whole else derived("min", least, bound)
         return max(least, 0) if isinstance(least, int) else least
 
     def _bound(self, node: Node) -> Dim | None:
@@ -177,7 +177,8 @@ class Loop:
             states = {at: self._state(builder, at, tensor) for at, tensor in initial.items()}
             bound = [self._bind(at, states) for at in range(len(self.tensors))]
             after = ctx.inline(self.body, bound)
-            if not all([self._settled(at, states[at], after[at], force=last) for at in self.carried]):
+            settled = [self._settled(at, states[at], after[at], force=last) for at in self.carried]
+            if not all(settled):
                 return None, states, after
             values = [self._value(after[at], self._order(at, states[at])) for at in self.carried]
             values += [ctx.value(_item(after[at])) for at in self.collected]
@@ -257,7 +258,7 @@ class Loop:
         items = [_item(after[at]) for at in self.collected]
         shapes += [(made, *(dim if ctx.knows(dim) else ctx.unknown() for dim in item.shape)) for item in items]
         orders = [self._order(at, states[at]) for at in self.carried] + [logical(item.rank + 1) for item in items]
-        kinds = [ir.DataType(value.dtype) for value in before] + [item.dtype for item in items]
+        kinds = [cast("ir.DataType", value.dtype) for value in before] + [item.dtype for item in items]
         values = ctx.builder.ops(
             "Loop", count, first, *before, outputs=len(kinds), dtypes=kinds, body=graph,
             shapes=[onnx_shape(permuted(shape, order)) for shape, order in zip(shapes, orders, strict=True)],
@@ -352,5 +353,3 @@ def _is_one(node: Node) -> bool:
 def _is_blank(items: Tensor) -> bool:
     number = getattr(items, "number", None)
     return number is not None and not np.any(number)
-
-

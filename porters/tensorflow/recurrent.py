@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import onnx_ir as ir
@@ -93,7 +93,7 @@ def _outside(loop: Loop, edges: Sequence[Edge]) -> list[Tensor] | None:
 def emit(loop: Loop, layer: Layer) -> list[Tensor]:
     """Emit the operator and return one tensor for each operand of the loop."""
     ctx, cell = loop.ctx, layer.cell
-    units = int(loop.tensors[layer.states[0]].shape[1])  # type: ignore[call-overload]
+    units = cast("int", loop.tensors[layer.states[0]].shape[1])
     held = loop.tensors[layer.sequence]
     assert isinstance(held, TensorList)
     assert held.items is not None
@@ -137,9 +137,7 @@ def _initial(ctx: Context, state: Tensor) -> ir.Value | None:
     return ctx.value(ctx.reshape(state, (1, *state.shape)))
 
 
-def _weights(
-    ctx: Context, cell: Cell, weights: list[Tensor], units: int
-) -> tuple[ir.Value, ir.Value, ir.Value | None]:
+def _weights(ctx: Context, cell: Cell, weights: list[Tensor], units: int) -> tuple[ir.Value, ir.Value, ir.Value | None]:
     """Return kernel, recurrent kernel and biases as ONNX has them: (direction, gates * units, ...), its own order."""
     rows = np.concatenate([np.arange(units) + gate * units for gate in cell.gates])
     count = len(rows)
@@ -150,7 +148,9 @@ def _weights(
         return ctx.step("Unsqueeze", value, [0], shape=[1, count, *width])
 
     def turned(parts: Sequence[Tensor]) -> ir.Value:
-        values = [ctx.kernel(part, TURNED, LABEL) if isinstance(part, Weight) else ctx.value(part, TURNED) for part in parts]
+        values = [
+            ctx.kernel(part, TURNED, LABEL) if isinstance(part, Weight) else ctx.value(part, TURNED) for part in parts
+        ]
         value = values[0] if len(values) == 1 else ctx.step("Concat", *values, axis=0)
         return ordered(value, [parts[0].shape[0]])
 
@@ -162,4 +162,3 @@ def _weights(
     mine = ordered(ctx.vector(biases[0]), []) if cell.bias is not None else zeros
     theirs = ordered(ctx.vector(biases[-1]), []) if cell.recurrent_bias is not None else zeros
     return turned(kernel), turned(recurrent), ctx.step("Concat", mine, theirs, axis=1, shape=[1, 2 * count])
-

@@ -1,4 +1,4 @@
-"""TensorFlow models with the weights of the packages that bring them: sources ``python:tests.coverage.tensorflow_models:NAME``.
+"""TensorFlow models with the weights that packages bring: ``python:tests.coverage.tensorflow_models:NAME``.
 
 Each function builds the model as its package does. Of a package's own files none is copied, and none is unpickled but
 by the package itself.

@@ -64,9 +64,7 @@ def _case(
 def _chosen(
     ctx: Context, node: Node, condition: ir.Value, graphs: Sequence[FlatGraph], tensors: Sequence[Tensor]
 ) -> list[Tensor]:
-    return _either(
-        ctx, node, condition, lambda: ctx.inline(graphs[0], tensors), lambda: ctx.inline(graphs[1], tensors)
-    )
+    return _either(ctx, node, condition, lambda: ctx.inline(graphs[0], tensors), lambda: ctx.inline(graphs[1], tensors))
 
 
 def _either(

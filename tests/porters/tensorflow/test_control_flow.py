@@ -5,9 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from porters.from_tensorflow import PORTER
-from porters.porter import UnsupportedOpsError
-from porters.source import SourceOptions, open_source
 from zoo.inputs import InputSpec, sample
 
 tf = pytest.importorskip("tensorflow")
@@ -17,6 +14,15 @@ ROW = InputSpec("x", "float32", ("batch", 6))
 IMAGE = InputSpec("x", "float32", ("batch", 8, 6, 3))
 STEPS = InputSpec("x", "float32", ("batch", 5, 3))
 OPEN = InputSpec("x", "float32", ("batch", "time", 3), sizes={"time": 7})
+
+
+def rounds(count, step, *initial):
+    """Return what ``count`` rounds make of ``initial``; a round gets its number first."""
+    return tf.while_loop(lambda i, *_: i < count, lambda i, *v: (i + 1, *step(i, *v)), (0, *initial))[1:]
+
+
+def real(i):
+    return tf.cast(i, tf.float32)
 
 
 def doubled(x):
@@ -29,42 +35,44 @@ def growing(x):
 
 
 def collected(x):
-    held = tf.TensorArray(tf.float32, size=4)
-    _, held = tf.while_loop(lambda i, _: i < 4, lambda i, h: (i + 1, h.write(i, x * tf.cast(i, tf.float32))), (0, held))
-    return held.stack()
+    return rounds(4, lambda i, h: [h.write(i, x * real(i))], tf.TensorArray(tf.float32, size=4))[0].stack()
 
 
 def half_collected(x):
-    held = tf.TensorArray(tf.float32, size=4)
-    _, held = tf.while_loop(lambda i, _: i < 2, lambda i, h: (i + 1, h.write(i, x + 1.0)), (0, held))
-    return held.stack()
+    return rounds(2, lambda i, h: [h.write(i, x + 1.0)], tf.TensorArray(tf.float32, size=4))[0].stack()
 
 
 def stopped_by_data(x):
     held = tf.TensorArray(tf.float32, size=9, element_shape=[6])
-    going = lambda i, h, v: (i < 9) & (tf.reduce_sum(v) < 40.0)  # noqa: E731
-    once = lambda i, h, v: (i + 1, h.write(i, v[0]), tf.abs(v) + 1.0)  # noqa: E731
-    i, held, _ = tf.while_loop(going, once, (0, held, x))
+    i, held, _ = tf.while_loop(
+        lambda i, h, v: (i < 9) & (tf.reduce_sum(v) < 40.0),
+        lambda i, h, v: (i + 1, h.write(i, v[0]), tf.abs(v) + 1.0),
+        (0, held, x),
+    )
     return i, held.stack()
 
 
 def backwards(x):
     held = tf.TensorArray(tf.float32, size=3)
-    _, held = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, h.write(2 - i, tf.gather(x, i, axis=1))), (0, held))
-    return held.stack()
+    return rounds(3, lambda i, h: [h.write(2 - i, tf.gather(x, i, axis=1))], held)[0].stack()
+
+
+def read_again(x):
+    """Return a list of which each round reads what an earlier one has written."""
+    held = tf.TensorArray(tf.float32, size=5, clear_after_read=False).write(0, x).write(1, x + 1.0)
+    return rounds(3, lambda i, h: [h.write(i + 2, h.read(i) + h.read(i + 1))], held)[0].stack()
 
 
 def pushed(x):
     held = tf.raw_ops.EmptyTensorList(element_shape=[-1, 6], max_num_elements=-1, element_dtype=tf.float32)
-    once = lambda i, h: (i + 1, tf.raw_ops.TensorListPushBack(input_handle=h, tensor=x / (1.0 + tf.cast(i, tf.float32))))  # noqa: E731
-    _, held = tf.while_loop(lambda i, h: i < 3, once, (0, held))
+    push = tf.raw_ops.TensorListPushBack
+    (held,) = rounds(3, lambda i, h: [push(input_handle=h, tensor=x / (1.0 + real(i)))], held)
     return tf.raw_ops.TensorListStack(input_handle=held, element_shape=[-1, 6], element_dtype=tf.float32)
 
 
 def grown_list(x):
     held = tf.TensorArray(tf.float32, size=0, dynamic_size=True)
-    _, held = tf.while_loop(lambda i, _: i < 3, lambda i, h: (i + 1, h.write(i, x + tf.cast(i, tf.float32))), (0, held))
-    return held.stack()
+    return rounds(3, lambda i, h: [h.write(i, x + real(i))], held)[0].stack()
 
 
 def dynamic(x):
@@ -82,7 +90,11 @@ def nested(x):
     def inner(v):
         return tf.cond(tf.reduce_max(v) > 1, lambda: v / 2, lambda: tf.cond(v[0, 0] > 0, lambda: v + 1, lambda: -v))
 
-    return tf.while_loop(lambda i, v: i < 4, lambda i, v: (i + 1, inner(v)), (0, x))[1]
+    return rounds(4, lambda i, v: [inner(v)], x)
+
+
+def loop_in_a_loop(x):
+    return rounds(3, lambda i, v: rounds(2, lambda j, w: [tf.tanh(w + real(i * j))], v), x)
 
 
 def switched(x):
@@ -90,27 +102,39 @@ def switched(x):
     return tf.switch_case(place, [lambda: x + 1, lambda: x * 3, lambda: -x])
 
 
-def convolved(x):
+def convolution(x):
     kernel = tf.reshape(tf.range(81, dtype=tf.float32) / 400, [3, 3, 3, 3])
-    once = lambda i, v: (i + 1, tf.tanh(tf.nn.conv2d(v, kernel, 1, "SAME")))  # noqa: E731
-    return tf.nn.max_pool2d(tf.while_loop(lambda i, v: i < 3, once, (0, x))[1], 2, 2, "VALID")
+    return tf.nn.conv2d(x, kernel, 1, "SAME")
+
+
+def convolved(x):
+    return tf.nn.max_pool2d(rounds(3, lambda i, v: [tf.tanh(convolution(v))], x)[0], 2, 2, "VALID")
 
 
 def convolved_in_a_branch(x):
-    kernel = tf.reshape(tf.range(81, dtype=tf.float32) / 400, [3, 3, 3, 3])
-    y = tf.nn.conv2d(x, kernel, 1, "SAME")
-    y = tf.cond(tf.reduce_sum(x) > 0, lambda: tf.nn.conv2d(y, kernel, 1, "SAME"), lambda: y)
-    return tf.nn.conv2d(y, kernel, 1, "SAME")
+    y = convolution(x)
+    return convolution(tf.cond(tf.reduce_sum(x) > 0, lambda: convolution(y), lambda: y))
 
 
-def called(x):
-    weight = tf.Variable(np.arange(36, dtype=np.float32).reshape(6, 6) / 36, name="weight") if called.weight is None else called.weight
-    called.weight = weight
-    step = tf.function(lambda v: tf.matmul(v, weight))
-    return tf.while_loop(lambda i, v: i < 2, lambda i, v: (i + 1, step(v)), (0, x))[1] + step(x)
+class Called:
+    """Calls functions that read one variable, inside a loop and outside."""
+
+    weight = None
+
+    def __call__(self, x):
+        if self.weight is None:
+            self.weight = tf.Variable(np.arange(36, dtype=np.float32).reshape(6, 6) / 36, name="weight")
+        step = tf.function(lambda v: tf.matmul(v, self.weight))
+        return rounds(2, lambda i, v: [step(v)], x)[0] + step(x)
 
 
-called.weight = None
+def two_maps(x):
+    return tf.map_fn(lambda r: (r[0] + r[1], r[0][:2]), (x, x * 2), fn_output_signature=(tf.float32, tf.float32))
+
+
+def in_time(x):
+    return tf.transpose(x, [1, 0, 2])
+
 
 CASES = {
     "until": (ROW, doubled),
@@ -119,22 +143,24 @@ CASES = {
     "half-collected": (ROW, half_collected),
     "stopped-by-data": (ROW, stopped_by_data),
     "backwards": (ROW, backwards),
+    "read-again": (ROW, read_again),
     "pushed": (ROW, pushed),
     "grown-list": (ROW, grown_list),
     "dynamic": (ROW, dynamic),
     "map": (ROW, lambda x: tf.map_fn(lambda row: row * tf.reduce_sum(row), x)),
-    "map-two": (ROW, lambda x: tf.map_fn(lambda r: (r[0] + r[1], r[0][:2]), (x, x * 2), fn_output_signature=(tf.float32, tf.float32))),
-    "scan": (STEPS, lambda x: tf.scan(lambda a, e: tf.tanh(a + e), tf.transpose(x, [1, 0, 2]))),
-    "scan-reversed": (STEPS, lambda x: tf.scan(lambda a, e: a * 0.5 + e, tf.transpose(x, [1, 0, 2]), reverse=True)),
-    "open-steps": (OPEN, lambda x: tf.scan(lambda a, e: tf.tanh(a + e), tf.transpose(x, [1, 0, 2]))),
-    "fold": (STEPS, lambda x: tf.foldl(lambda a, e: a * e + 1.0, tf.transpose(x, [1, 0, 2]))),
+    "map-two": (ROW, two_maps),
+    "scan": (STEPS, lambda x: tf.scan(lambda a, e: tf.tanh(a + e), in_time(x))),
+    "scan-reversed": (STEPS, lambda x: tf.scan(lambda a, e: a * 0.5 + e, in_time(x), reverse=True)),
+    "open-steps": (OPEN, lambda x: tf.scan(lambda a, e: tf.tanh(a + e), in_time(x))),
+    "fold": (STEPS, lambda x: tf.foldl(lambda a, e: a * e + 1.0, in_time(x))),
     "cond": (ROW, chosen),
     "nested": (ROW, nested),
+    "loop-in-a-loop": (ROW, loop_in_a_loop),
     "case": (ROW, switched),
     "certain": (ROW, lambda x: tf.cond(tf.constant(True), lambda: x + 1, lambda: x - 1)),
     "convolutions": (IMAGE, convolved),
     "convolution-in-a-branch": (IMAGE, convolved_in_a_branch),
-    "calls": (ROW, called),
+    "calls": (ROW, Called()),
     "split": (ROW, lambda x: tf.TensorArray(tf.float32, size=2).split(tf.transpose(x), [3, 3]).stack()),
     "concat": (ROW, lambda x: tf.TensorArray(tf.float32, size=6).unstack(tf.transpose(x)).concat()),
     "gather": (ROW, lambda x: tf.TensorArray(tf.float32, size=6).unstack(tf.transpose(x)).gather([4, 1, 1])),
