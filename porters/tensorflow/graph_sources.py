@@ -200,7 +200,8 @@ def _tags(known: Sequence[set[str]], settings: Mapping[str, str]) -> set[str]:
 def _of_signature(
     graph: Any, signatures: Mapping[str, Any], settings: Mapping[str, str], place: str
 ) -> tuple[Roles, list[str]]:
-    known = {name: item for name, item in signatures.items() if item.outputs and not name.startswith("__saved_model")}
+    known = {name: signatures[name] for name in sorted(signatures)}
+    known = {name: item for name, item in known.items() if item.outputs and not name.startswith("__saved_model")}
     named = settings.get("signature")
     if "inputs" in settings and "outputs" in settings and named is None:
         return Roles({}, {}), []
