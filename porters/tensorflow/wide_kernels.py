@@ -100,10 +100,27 @@ def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
 
 
+def _adjust_hue(node: Node, images: Any, delta: Any) -> Any:
+    import tensorflow as tf
+
+    hue, saturation, value = tf.unstack(tf.raw_ops.RGBToHSV(images=images), axis=-1)
+    return tf.raw_ops.HSVToRGB(images=tf.stack([tf.math.floormod(hue + delta, 1.0), saturation, value], axis=-1))
+
+
+def _adjust_saturation(node: Node, images: Any, scale: Any) -> Any:
+    import tensorflow as tf
+
+    hue, saturation, value = tf.unstack(tf.raw_ops.RGBToHSV(images=images), axis=-1)
+    scaled = tf.clip_by_value(saturation * scale, 0.0, 1.0)
+    return tf.raw_ops.HSVToRGB(images=tf.stack([hue, scaled, value], axis=-1))
+
+
 # What TensorFlow calls the operation -> its only result that has a meaning in inference, from float64 operands.
 KERNELS: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
     **dict.fromkeys(("ResizeBilinear", "ResizeBicubic"), _resize),
+    "AdjustHue": _adjust_hue,
+    "AdjustSaturation": _adjust_saturation,
     "MaxPool3D": _max_pool_3d,
     "AvgPool3D": _avg_pool_3d,
 }
