@@ -75,6 +75,25 @@ def _factor(old: Dim, new: Dim) -> np.float32 | None:
     return factor if int(np.floor(np.float32(old) * factor)) == new else np.nextafter(factor, np.float32(np.inf))
 
 
+def bilinear(ctx: Context, x: Tensor, size: Tensor, *, align: bool, half: bool) -> Tensor:
+    """Return images resized by interpolation, as part of another operation."""
+    height, width = from_array(known(size, "the size of the image"))
+    shape, order = (x.shape[0], height, width, x.shape[3]), channels_first(4)
+    scales, sizes = _extent(ctx, x.shape, shape)
+    mode = "align_corners" if align else "half_pixel" if half else "asymmetric"
+    value = ctx.step(
+        "Resize", ctx.value(x, order), None, scales, sizes, mode="linear", coordinate_transformation_mode=mode
+    )
+    return ctx.held(value, shape, order)
+
+
+@translates("SpaceToBatch", "BatchToSpace")
+def square_blocks(ctx: Context, node: Node, x: Tensor, margins: Tensor) -> Tensor:
+    """Translate the first versions, whose blocks are square and as many as the image has axes."""
+    block = ctx.constant(np.full(2, int(node.attr("block_size"))))
+    return (space_to_batch if node.op == "SpaceToBatch" else batch_to_space)(ctx, node, x, block, margins)
+
+
 @translates("DepthToSpace", "SpaceToDepth")
 def depth(ctx: Context, node: Node, x: Tensor) -> Tensor:
     """Translate blocks of channels laid out in space, or the reverse; both count blocks before channels."""

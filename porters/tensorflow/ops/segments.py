@@ -19,7 +19,7 @@ SCATTERS = {"Sum": "add", "Prod": "mul", "Max": "max", "Min": "min", "Mean": "ad
 
 
 def _neutral(kind: str, dtype: ir.DataType) -> Any:
-    """What a reduction starts from, and what the second version and the unsorted ones have for an empty segment."""
+    """What a reduction starts from, and what the unsorted ones have for an empty segment."""
     if kind in ("Max", "Min"):
         limits: Any = np.finfo(dtype.numpy()) if dtype.is_floating_point() else np.iinfo(dtype.numpy())
         return limits.min if kind == "Max" else limits.max
@@ -80,13 +80,10 @@ def segments(ctx: Context, node: Node, x: Tensor, ids: Tensor) -> Tensor:
     return _segments(ctx, kind, x, ids, _last(ctx, ids), zero_empty=kind in ("Max", "Min"))
 
 
-@translates(
-    *("SegmentSumV2", "SegmentProdV2", "SegmentMaxV2", "SegmentMinV2"),
-    *("UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax", "UnsortedSegmentMin"),
-)
+@translates("UnsortedSegmentSum", "UnsortedSegmentProd", "UnsortedSegmentMax", "UnsortedSegmentMin")
 def numbered_segments(ctx: Context, node: Node, x: Tensor, ids: Tensor, count: Tensor) -> Tensor:
     """Translate a reduction over a given number of segments; what has a negative number is left out."""
-    kind = node.op.removeprefix("Unsorted").removeprefix("Segment").removesuffix("V2")
+    kind = node.op.removeprefix("UnsortedSegment")
     return _segments(ctx, kind, x, ids, _given(ctx, count))
 
 

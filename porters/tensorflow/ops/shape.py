@@ -259,6 +259,9 @@ def roll(ctx: Context, node: Node, x: Tensor, shift: Tensor, axes: Tensor) -> Te
 # -- padding -----------------------------------------------------------------------------------------------------------
 
 
+MIRRORS = ("MirrorPad", "FusedPadConv2D", "FusedResizeAndPadConv2D")
+
+
 @translates("Pad", "PadV2", "MirrorPad")
 def pad(ctx: Context, node: Node, x: Tensor, paddings: Tensor, number: Tensor | None = None) -> Tensor:
     """Translate padding with a number, or with a mirror of the contents."""
@@ -268,7 +271,7 @@ def pad(ctx: Context, node: Node, x: Tensor, paddings: Tensor, number: Tensor | 
     shape = tuple(dim + before + after for dim, (before, after) in zip(x.shape, pairs, strict=True))
     held = permuted(pairs, x.order)
     amounts = ctx.sizes((*(pair[0] for pair in held), *(pair[1] for pair in held)))
-    mode = _mirror_mode(node, pairs) if node.op == "MirrorPad" else None
+    mode = _mirror_mode(node, pairs) if number is None and node.op in MIRRORS else None
     if mode == "symmetric":
         return _symmetric(ctx, x, pairs, shape)
     operand = ctx.value(number) if number is not None else None

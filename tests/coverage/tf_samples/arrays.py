@@ -127,7 +127,6 @@ for _name in ("Sum", "Prod", "Mean", "Max", "Min"):
     op(f"Segment{_name}", data=f(6, B), segment_ids=np.array([0, 0, 1, 3, 3, 4]))
     if _name != "Mean":
         op(f"Segment{_name}", data=i(6, 3), segment_ids=IDS)
-        op(f"Segment{_name}V2", data=f(6, 3), segment_ids=IDS, num_segments=7)
         op(f"UnsortedSegment{_name}", data=f(6, 3), segment_ids=i(6, low=-1, high=4), num_segments=5)
         op(
             f"UnsortedSegment{_name}",
