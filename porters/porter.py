@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from zoo.errors import UserError
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -142,12 +143,18 @@ class Unsupported:
     hint: str = ""
 
 
-class UnsupportedOpsError(Exception):
+class UnsupportedOpsError(UserError):
     """Operators that a translator has no answer for, all of them at once."""
 
     def __init__(self, ops: Sequence[Unsupported]) -> None:
         self.ops = list(ops)
-        super().__init__("unsupported: " + ", ".join(sorted({item.op for item in ops})))
+        hints = list(dict.fromkeys(item.hint for item in ops if item.hint))
+        lines = [f"{item.op} ({item.line}) in {item.module or 'the model'}" for item in ops]
+        super().__init__(
+            "unsupported: " + ", ".join(sorted({item.op for item in ops})),
+            place=("\n" + " " * 12).join(lines),
+            hint=("\n" + " " * 12).join(hints) or None,
+        )
 
 
 @dataclass

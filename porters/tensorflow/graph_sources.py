@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,7 @@ def _settings(scheme: str, rest: str) -> tuple[str, dict[str, str]]:
 
 def _original(loaded: Loaded, settings: Mapping[str, str], options: SourceOptions) -> GraphOriginal:
     roles = _chosen(loaded, settings, options)
-    cut = text.cut(roles)
+    cut = text.cut(roles, loaded.session)
     notes = [*loaded.notes, *cut.notes]
     inputs, outputs = dict(cut.inputs), dict(cut.outputs)
     operations = needed_operations(outputs.values(), inputs.values())
@@ -99,7 +99,7 @@ def _original(loaded: Loaded, settings: Mapping[str, str], options: SourceOption
     for name in unread:
         del inputs[name]
         notes.append(f"the input {name} was left out: no output reads it")
-    specs = _specs(inputs, operations, options)
+    specs = _specs(inputs, operations, options, cut.examples)
     return GraphOriginal(
         "graph",
         specs,
@@ -130,10 +130,31 @@ def _plain(name: str) -> str:
     return name.removesuffix(":0")
 
 
-def _specs(inputs: Mapping[str, Any], operations: Sequence[Any], options: SourceOptions) -> list[InputSpec]:
+def _specs(
+    inputs: Mapping[str, Any],
+    operations: Sequence[Any],
+    options: SourceOptions,
+    examples: Mapping[str, np.ndarray],
+) -> list[InputSpec]:
     given = {spec.name: spec for spec in options.inputs}
     specs = [_spec(name, tensor, operations, given.get(name)) for name, tensor in inputs.items()]
+    specs = [_like(spec, inputs[spec.name], examples.get(spec.name)) for spec in specs]
     return with_inputs(specs, options.inputs)
+
+
+def _like(spec: InputSpec, tensor: Any, example: np.ndarray | None) -> InputSpec:
+    """Return the specification of a tensor made of text: of an example's sizes, which must fit one another.
+
+    A shape among them has the example's values; flags that are all set say which entries are there, as a mask does.
+    """
+    if example is None:
+        return spec
+    sized = replace(spec, shape=tuple(example.shape), sizes={})
+    if tensor.op.type == "Shape":
+        return replace(sized, prefix=tuple(int(item) for item in example))
+    if example.dtype == bool and example.shape[:1] == (1,) and example.all():
+        return replace(sized, kind="mask")
+    return sized
 
 
 def _spec(name: str, tensor: Any, operations: Sequence[Any], given: InputSpec | None) -> InputSpec:

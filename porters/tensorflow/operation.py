@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from porters.tensorflow import wide_kernels
@@ -59,7 +59,11 @@ def _shape(node: Node, variable: Any) -> Any:
 
 
 # Operations that read a variable by its handle, which stands in the flat graph as its value.
-_OF_VARIABLES = {"ResourceGather": _gather, "ResourceGatherNd": _gather_nd, "VariableShape": _shape}
+_OF_VARIABLES: dict[str, Callable[..., Any]] = {
+    "ResourceGather": _gather,
+    "ResourceGatherNd": _gather_nd,
+    "VariableShape": _shape,
+}
 
 
 def _attribute(kind: str, value: Any, *, wide: bool) -> Any:

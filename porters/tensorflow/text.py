@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from porters.tensorflow.graph_roles import Roles
 from zoo.errors import UserError
+
+# One text, from which the sizes of what is made of a text are taken: long enough for windows and n-grams.
+EXAMPLE = "def area(width, height):\n    return width * height\n\nprint(area(3, 4))\n" * 4
 
 
 @dataclass(frozen=True)
@@ -18,15 +23,17 @@ class Cut:
         inputs: Name -> tensor: the numeric inputs, and the first numeric tensors that are made of strings.
         outputs: The numeric outputs.
         notes: What was cut off.
+        examples: What the numeric tensors made of strings are for an example: their sizes depend on one another.
     """
 
     inputs: Mapping[str, Any]
     outputs: Mapping[str, Any]
     notes: list[str] = field(default_factory=list)
+    examples: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
-def cut(roles: Roles) -> Cut:
-    """Return the part of a graph that has a static form.
+def cut(roles: Roles, session: Any) -> Cut:
+    """Return the part of a graph that has a static form; ``session`` holds the graph.
 
     Raises:
         UserError: If nothing of the outputs is numeric.
@@ -42,11 +49,28 @@ def cut(roles: Roles) -> Cut:
         )
     notes = [f"left out: the output {name} is text" for name in dropped]
     inputs = {name: tensor for name, tensor in roles.inputs.items() if name not in texts}
-    if texts:
-        inputs |= _first_numbers([roles.inputs[name] for name in texts], outputs.values(), inputs)
-        named = ", ".join(name for name in inputs if name not in roles.inputs)
-        notes.insert(0, f"cut at the first numeric tensors behind the text {', '.join(texts)}: {named} are the inputs")
-    return Cut(inputs, outputs, notes)
+    if not texts:
+        return Cut(inputs, outputs, notes)
+    strings = [roles.inputs[name] for name in texts]
+    first = _first_numbers(strings, outputs.values(), inputs)
+    said = f"cut at the first numeric tensors behind the text {', '.join(texts)}: {', '.join(first)} are the inputs"
+    examples = _examples(session, strings, first)
+    sized = [f"their sizes are those of an example text of {len(EXAMPLE)} characters"] if examples else []
+    return Cut(inputs | first, outputs, [said, *sized, *notes], examples)
+
+
+def _examples(session: Any, texts: Sequence[Any], first: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """Return the first numeric tensors for one text, nothing where they need more than that."""
+    import tensorflow as tf
+
+    fed = {
+        tensor: np.full([size or 1 for size in tensor.shape.as_list()] if tensor.shape.rank else [], EXAMPLE, object)
+        for tensor in texts
+    }
+    try:
+        return dict(zip(first, (np.asarray(item) for item in session.run(list(first.values()), fed)), strict=True))
+    except tf.errors.OpError:
+        return {}
 
 
 def _is_text(tensor: Any) -> bool:

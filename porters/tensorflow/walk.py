@@ -14,12 +14,13 @@ from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
 from porters.tensorflow.handles import Result
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
 from porters.tensorflow.registry import Match, Unfinished, Untranslatable
-from porters.tensorflow.tensor import Constant, Held, Tensor, Weight, logical, permuted
+from porters.tensorflow.tensor import Complex, Constant, Held, Tensor, Weight, is_complex, logical, permuted
 from zoo.graph import GraphBuilder, Provenance
 from zoo.inputs import InputSpec, numpy_dtype
 
 # Operations that exist only with strings, tables or files: no numeric graph can hold them.
 _HINT_TEXT = "cut the model at the first numeric tensor: strings, tables and files have no static form"
+_HINT_COMPLEX = "no runtime returns complex numbers: let the model return their real and imaginary part"
 _HINT_WRITE = "the model writes this variable while it runs; a static graph has no state"
 
 
@@ -54,6 +55,9 @@ class Walk:
         for node in self.graph.nodes:
             if node in needed and node not in self.done:
                 self._visit(node)
+        for edge in self.graph.outputs:
+            if edge.node in self.done and isinstance(self.done[edge.node][edge.output], Complex):
+                self._refuse(edge.node, _HINT_COMPLEX)
         if self.unsupported:
             raise UnsupportedOpsError(self.unsupported)
         values = [self._output(edge, name) for edge, name in zip(self.graph.outputs, reserved, strict=True)]
@@ -77,7 +81,7 @@ class Walk:
         return needed
 
     def _check(self, needed: set[Node]) -> None:
-        known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS}
+        known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS, *registry.COMPLEX}
         for node in self.graph.everywhere():
             if node in needed and node.op not in known and node not in self.matches:
                 text = any(dtype is None for dtype in node.dtypes)
@@ -139,7 +143,7 @@ class Walk:
         arrays = symbolic.evaluate(node, [tensor.array for tensor in tensors])
         if arrays is not None:
             return [self.context.constant(array, _dtype(node, index)) for index, array in enumerate(arrays)]
-        translator = registry.TRANSLATORS.get(node.op)
+        translator = registry.find(node, tensors)
         if translator is None:
             return None  # the check has noted it
         result = translator(self.context, node, *tensors)
@@ -169,6 +173,8 @@ class Walk:
     def _constant(self, node: Node) -> Tensor:
         if node.dtypes[0] is None:
             raise Untranslatable(_HINT_TEXT)
+        if is_complex(node.dtypes[0]):
+            return Complex.of(*(self.context.constant(part.copy()) for part in (node.payload.real, node.payload.imag)))
         return self.context.constant(node.payload)
 
     @staticmethod
