@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from porters.tensorflow.arrays import ARRAYS, as_list_operation
+from porters.tensorflow.frames import restructure
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node, Variable
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -24,6 +27,8 @@ IDENTITIES = frozenset(
     }
 )
 LayerOf = Callable[[Any], str]
+# Stands for what is computed further on and comes round again, in the loops of TensorFlow 1.
+LATER = Edge(Node("Later", "", "", [], [None], [None], lambda name: None), 0)
 
 
 def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatGraph:
@@ -50,7 +55,9 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
             node = reader.add(tensor.op, CONST, [], payload=held)
         edges[tensor.name] = Edge(node, 0)
     reader.read(graph, edges, "", "")
-    return FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], reader.writes)
+    flat = FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], reader.writes)
+    restructure(flat)
+    return flat
 
 
 class _Reader:
@@ -65,11 +72,12 @@ class _Reader:
 
     def read(self, graph: Any, edges: dict[str, Edge], prefix: str, layer: str) -> None:
         """Append the graph's operations; ``edges`` maps names of tensors and grows."""
+        cycles: list[tuple[Node, Any]] = []
         for op in graph.get_operations():
             outputs = op.outputs
             if outputs and all(tensor.name in edges for tensor in outputs):
                 continue
-            sources = [edges[tensor.name] for tensor in op.inputs]
+            sources = [edges.get(tensor.name, LATER) for tensor in op.inputs]
             here = layer or self.layer_of(op)
             if op.type.startswith("Assign"):
                 self.writes.append(self.add(op, op.type, sources, prefix=prefix, layer=here))
@@ -79,6 +87,8 @@ class _Reader:
                 results = sources
             elif op.type in CALLS:
                 results = self.call(op, graph, sources, prefix, here)
+            elif op.type in ARRAYS:
+                results = as_list_operation(op, sources, functools.partial(self.add, prefix=prefix, layer=here))
             else:
                 kind = CONST if op.type == "Const" else op.type
                 payload = _constant(op) if kind == CONST else None
@@ -86,8 +96,12 @@ class _Reader:
                 if op.type in CONTROL:
                     node.bodies = self.bodies(op, graph, sources, node.name, here)
                 results = [Edge(node, index) for index in range(len(outputs))]
+                if LATER in sources:
+                    cycles.append((node, op))
             found = {tensor.name: edge for tensor, edge in zip(outputs, results, strict=False)}
             edges.update({name: edge for name, edge in found.items() if name not in edges})
+        for node, op in cycles:
+            node.inputs = [edges[tensor.name] for tensor in op.inputs]
 
     def call(self, op: Any, graph: Any, sources: list[Edge], prefix: str, layer: str) -> list[Edge]:
         """Inline the function that ``op`` calls and return what it returns."""

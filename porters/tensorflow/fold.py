@@ -28,7 +28,14 @@ def _fold(graph: FlatGraph) -> None:
 
 
 def _fold_bodies(node: Node) -> None:
-    """Fold what a body computes of constants, also of those that it is called with and never changes."""
+    """Fold what a body computes of constants, also of those that it is called with and never changes.
+
+    Of a choice that is certain only the branch that is taken is left.
+    """
+    decided = node.inputs[0].node.constant if "then_branch" in node.bodies else None
+    if decided is not None:
+        taken = node.bodies["then_branch" if decided.all() else "else_branch"]
+        node.bodies = {"then_branch": taken, "else_branch": taken}
     for name, body in node.bodies.items():
         operands = node.inputs[len(node.inputs) - len(body.inputs) :]
         turn = node.bodies["body"] if name in ("cond", "body") else None

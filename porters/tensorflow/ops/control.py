@@ -72,7 +72,9 @@ def _either(
 ) -> list[Tensor]:
     """Emit an If; both graphs return their values in the orders of axes that the first has."""
     with ctx.scope(f"{node.name}/then") as builder:
-        first = [_numeric(tensor) for tensor in yes()]
+        given = yes()
+        lists = [isinstance(tensor, TensorList) for tensor in given]
+        first = [_numeric(tensor) for tensor in given]
         orders = [tensor.order if isinstance(tensor, Held) else logical(tensor.rank) for tensor in first]
         then_branch = builder.body(own(builder, _values(ctx, first, orders)))
     with ctx.scope(f"{node.name}/else") as builder:
@@ -87,7 +89,6 @@ def _either(
         shapes=[onnx_shape(permuted(shape, order)) for shape, order in zip(shapes, orders, strict=True)],
     )  # fmt: skip
     held = [ctx.held(*item) for item in zip(values, shapes, orders, strict=True)]
-    lists = [dtype is None for dtype in node.dtypes]
     return [of_items(item) if is_list else item for item, is_list in zip(held, lists, strict=True)]
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from porters.tensorflow.context import Context
-from porters.tensorflow.dims import product
+from porters.tensorflow.dims import Dim, product
 from porters.tensorflow.lists import (
     Accumulator,
     as_list,
@@ -112,9 +112,19 @@ def length(ctx: Context, node: Node, held: Tensor) -> Tensor:
     return known.length
 
 
+def _is_everything(indices: Tensor, size: Dim | None) -> bool:
+    """Say whether indices are all of ``size`` places in order."""
+    places = indices.array
+    known = places is not None and places.dtype != object and isinstance(size, int)
+    return known and places is not None and places.tolist() == list(range(size or 0))
+
+
 @translates("TensorListGather")
 def gather(ctx: Context, node: Node, held: Tensor, indices: Tensor, element: Tensor) -> Tensor:
-    """Translate several elements as a tensor."""
+    """Translate several elements as a tensor; all of them in order are the list's."""
+    items = as_list(held).items
+    if items is not None and _is_everything(indices, items.shape[0]):
+        return items
     return gathered(ctx, _items(ctx, node, held, element), indices)
 
 
@@ -135,7 +145,9 @@ def scatter(ctx: Context, node: Node, tensor: Tensor, indices: Tensor, element: 
 
 @translates("TensorListScatterIntoExistingList")
 def scatter_into(ctx: Context, node: Node, held: Tensor, tensor: Tensor, indices: Tensor) -> Tensor:
-    """Translate rows put into a list where indices say."""
+    """Translate rows put into a list where indices say; a row for every place is the list."""
+    if _is_everything(indices, as_list(held).size()):
+        return of_items(tensor)
     return of_items(scattered(ctx, filled(ctx, as_list(held), tensor.shape[1:]), indices, tensor))
 
 
