@@ -13,6 +13,7 @@ from dataclasses import replace
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
 
 ENTERS, MERGES = frozenset({"Enter", "RefEnter"}), frozenset({"Merge", "RefMerge"})
+NEXTS = frozenset({"NextIteration", "RefNextIteration"})
 SWITCHES = frozenset({"Switch", "RefSwitch"})
 _LEAVES = frozenset({CONST, WEIGHT})
 Replaced = dict[Edge, Edge]

@@ -21,7 +21,10 @@ from zoo.inputs import InputSpec, numpy_dtype
 # Operations that exist only with strings, tables or files: no numeric graph can hold them.
 _HINT_TEXT = "cut the model at the first numeric tensor: strings, tables and files have no static form"
 _HINT_COMPLEX = "no runtime returns complex numbers: let the model return their real and imaginary part"
-_HINT_WRITE = "the model writes this variable while it runs; a static graph has no state"
+_HINT_WRITE = (
+    "the model writes this variable while it runs, and a static graph has no state: make the state an input and an"
+    " output (of a recurrent layer: stateful=False, return_state=True and initial_state)"
+)
 
 
 class Walk:
@@ -82,10 +85,17 @@ class Walk:
 
     def _check(self, needed: set[Node]) -> None:
         known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS, *registry.COMPLEX}
-        for node in self.graph.everywhere():
-            if node in needed and node.op not in known and node not in self.matches:
-                text = any(dtype is None for dtype in node.dtypes)
-                self._refuse(node, _HINT_TEXT if text else "")
+        unknown = [
+            node
+            for node in self.graph.everywhere()
+            if node in needed and node.op not in known and node not in self.matches
+        ]
+        texts = [node for node in unknown if _is_text(node)]
+        # Where numbers come out of them, the rest of the model begins.
+        ends = [node.name for node in texts if node.dtypes and None not in node.dtypes]
+        hint = f"{_HINT_TEXT}: at {', '.join(ends)}" if ends else _HINT_TEXT
+        for node in unknown:
+            self._refuse(node, hint if node in texts else "")
         for node in self.graph.writes:
             if node.inputs[0].node in needed:
                 self._refuse(node, _HINT_WRITE)
@@ -195,6 +205,11 @@ class Walk:
         value.name = name
         self.named.add(name)
         return value
+
+
+def _is_text(node: Node) -> bool:
+    """Say whether an operation reads or makes what has no numbers: strings, tables, files."""
+    return any(dtype is None for dtype in [*node.dtypes, *(edge.node.dtypes[edge.output] for edge in node.inputs)])
 
 
 def _dtype(node: Node, index: int) -> ir.DataType:

@@ -115,8 +115,9 @@ def length(ctx: Context, node: Node, held: Tensor) -> Tensor:
 def _is_everything(indices: Tensor, size: Dim | None) -> bool:
     """Say whether indices are all of ``size`` places in order."""
     places = indices.array
-    known = places is not None and places.dtype != object and isinstance(size, int)
-    return known and places is not None and places.tolist() == list(range(size or 0))
+    if places is None or places.dtype == object or not isinstance(size, int):
+        return False
+    return bool(places.tolist() == list(range(size)))
 
 
 @translates("TensorListGather")
