@@ -266,3 +266,14 @@ def test_a_checkpoint_without_a_graph_is_refused(tmp_path: Path) -> None:
     error = refusal(f"tf1:{tmp_path}/model.ckpt")
     assert error.fact == "the checkpoint has no graph"
     assert "--weights" in str(error.hint)
+
+
+@pytest.mark.parametrize(("kind", "wanted"), [("LSTM", "LSTM"), ("GRU", "GRU"), ("ConvLSTM1D", "Loop")])
+def test_a_recurrent_export(tmp_path: Path, check_original: Any, kind: str, wanted: str) -> None:
+    keras.utils.set_random_seed(1)
+    x = keras.Input((None, 3) if kind != "ConvLSTM1D" else (4, 6, 2), name="x")
+    options = {"kernel_size": 3, "padding": "same"} if kind == "ConvLSTM1D" else {}
+    layer = getattr(layers, kind)(4, return_sequences=True, **options)
+    model = keras.Model(x, layers.Dense(3)(layer(x)))
+    model.export(tmp_path / "saved", verbose=False)
+    assert check_original(opened(f"savedmodel:{tmp_path}/saved")).count(wanted) == 1
