@@ -53,8 +53,15 @@ def cut(roles: Roles, session: Any) -> Cut:
         return Cut(inputs, outputs, notes)
     strings = [roles.inputs[name] for name in texts]
     first = _first_numbers(strings, outputs.values(), inputs)
+    if all(tensor.name in {item.name for item in first.values()} for tensor in outputs.values()):
+        raise UserError(
+            f"nothing is left behind the text {', '.join(texts)}: one operation makes the outputs of it",
+            place=", ".join(f"{tensor.op.type} {tensor.op.name}" for tensor in first.values()),
+            expected="operations that read numbers between the text and the outputs",
+            hint="save the numeric part as a signature of its own, a function of numbers",
+        )
     said = f"cut at the first numeric tensors behind the text {', '.join(texts)}: {', '.join(first)} are the inputs"
-    examples = _examples(session, strings, first)
+    examples = _examples(session, strings, first) if len(first) > 1 else {}
     sized = [f"their sizes are those of an example text of {len(EXAMPLE)} characters"] if examples else []
     return Cut(inputs | first, outputs, [said, *sized, *notes], examples)
 

@@ -163,6 +163,22 @@ def test_a_model_of_nothing_but_text_is_refused(tmp_path: Path) -> None:
     assert "output" in refusal(f"frozen:{tmp_path}/text.pb?outputs=lower").fact
 
 
+class Hidden(tf.Module):
+    """Reads text inside a function, where a graph is not cut."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="words")])
+    def call(self, words):
+        return {"score": tf.cast(tf.strings.to_hash_bucket_fast(words, 32), tf.float32) * 2.0}
+
+
+def test_text_inside_a_function_is_refused(tmp_path: Path) -> None:
+    module = Hidden()
+    tf.saved_model.save(module, str(tmp_path / "saved"), {"serving_default": module.call})
+    error = refusal(f"savedmodel:{tmp_path}/saved")
+    assert "nothing is left behind the text words" in error.fact
+    assert "PartitionedCall" in str(error.place)
+
+
 # -- frozen graphs ---------------------------------------------------------------------------------------------------
 
 
