@@ -116,30 +116,40 @@ class _Frame:
 
     def build(self) -> tuple[Node, Replaced] | None:
         """Return the While and what its results replace; ``None`` where the frame is no loop as we know it."""
-        nexts = [
-            edge.node
-            for merge in self.merges
-            for edge in merge.inputs
-            if edge.node.op in ("NextIteration", "RefNextIteration")
-        ]
-        carried = set(self.merges)
-        switches = {
-            node.inputs[0].node: node
-            for node in self.graph.nodes
-            if node.op in SWITCHES and node.inputs[0].node in carried and node.inputs[1].node.op == "LoopCond"
-        }
+        nexts = [edge.node for merge in self.merges for edge in merge.inputs if edge.node.op in NEXTS]
+        switches = self._switches()
         conditions = {switch.inputs[1].node for switch in switches.values()}
         if len(nexts) != len(self.merges) or len(conditions) != 1:
             return None
         condition = conditions.pop()
-        start = [next(edge.node for edge in merge.inputs if edge.node in self.enters) for merge in self.merges]
-        inside = {Edge(merge, 0): at for at, merge in enumerate(self.merges)}
-        in_cond = self._body([condition.inputs[0]], inside, "cond")
-        inside = {Edge(switches[merge], 1): at for at, merge in enumerate(self.merges) if merge in switches}
-        in_body = self._body([node.inputs[0] for node in nexts], inside, "body")
+        merged = {Edge(merge, 0): at for at, merge in enumerate(self.merges)}
+        going = {Edge(switches[merge], 1): at for at, merge in enumerate(self.merges) if merge in switches}
+        in_cond = self._body([condition.inputs[0]], merged, "cond")
+        in_body = self._body([node.inputs[0] for node in nexts], going, "body")
         in_body.outputs += [Edge(node, 0) for node in in_body.inputs[len(self.merges) :]]
+        made = self._while(condition, {"cond": in_cond, "body": in_body})
+        leaving = {switches[merge]: at for at, merge in enumerate(self.merges) if merge in switches}
+        exits = {
+            Edge(node, 0): Edge(made, leaving[node.inputs[0].node])
+            for node in self.graph.nodes
+            if node.op in ("Exit", "RefExit") and node.inputs[0].node in leaving
+        }
+        return made, exits
+
+    def _switches(self) -> dict[Node, Node]:
+        """Return the switch behind each Merge that sends its value on or out."""
+        carried = set(self.merges)
+        return {
+            node.inputs[0].node: node
+            for node in self.graph.nodes
+            if node.op in SWITCHES and node.inputs[0].node in carried and node.inputs[1].node.op == "LoopCond"
+        }
+
+    def _while(self, condition: Node, bodies: dict[str, FlatGraph]) -> Node:
+        """Return the While: what it carries, and behind that what stays the same."""
+        start = [next(edge.node for edge in merge.inputs if edge.node in self.enters) for merge in self.merges]
         operands = [*start, *self.constant]
-        made = Node(
+        return Node(
             "While",
             f"{condition.name}/While",
             condition.layer,
@@ -148,15 +158,8 @@ class _Frame:
             [enter.dtypes[0] for enter in operands],
             condition.attr,
             source=condition.source,
-            bodies={"cond": in_cond, "body": in_body},
+            bodies=bodies,
         )
-        leaving = {switch: at for at, merge in enumerate(self.merges) for switch in [switches.get(merge)] if switch}
-        exits = {
-            Edge(node, 0): Edge(made, leaving[node.inputs[0].node])
-            for node in self.graph.nodes
-            if node.op in ("Exit", "RefExit") and node.inputs[0].node in leaving
-        }
-        return made, exits
 
     def _body(self, outputs: Sequence[Edge], inside: dict[Edge, int], name: str) -> FlatGraph:
         """Copy what computes ``outputs`` from the values ``inside``, which are operands by number."""

@@ -93,15 +93,36 @@ def vector(ctx: Context, scalar: Tensor | None) -> Tensor:
     return ctx.reshape(scalar, (1,))
 
 
-def written(ctx: Context, held: TensorList, index: Tensor, item: Tensor) -> TensorList:
-    """Return the list with ``item`` at ``index``; a list of one element is that element, one that is short grows."""
+def written(ctx: Context, held: TensorList, index: Tensor, item: Tensor, *, grows: bool = False) -> TensorList:
+    """Return the list with ``item`` at ``index``; a list of one element is that element.
+
+    Args:
+        ctx: Emits the nodes.
+        held: The list.
+        index: An integer scalar.
+        item: The element.
+        grows: Whether a list that is too short becomes longer by zeros.
+    """
     row, size, place = ctx.reshape(item, (1, *item.shape)), held.size(), index.array
-    if size == 1 and (place is None or place == 0):
+    if size == 1 and (place == 0 if place is not None else not grows):
         return of_items(row)
     items = filled(ctx, held, item.shape)
     if isinstance(size, int) and place is not None and int(place) >= size:
         return of_items(joined(ctx, [items, *zeros(ctx, held.dtype, int(place) - size, item.shape), row]))
+    if grows and (place is None or not isinstance(size, int)):
+        items = _reaching(ctx, items, index)
     return of_items(scattered(ctx, items, vector(ctx, index), row))
+
+
+def _reaching(ctx: Context, items: Tensor, index: Tensor) -> Tensor:
+    """Return ``items`` with as many zeros behind them as it takes to have one at ``index``."""
+    value, element = ctx.value(items), items.shape[1:]
+    needed = ctx.step("Add", ctx.builder.cast(ctx.value(vector(ctx, index)), ir.DataType.INT64), 1)
+    missing = ctx.step("Sub", needed, ctx.step("Shape", value, start=0, end=1, shape=[1]))
+    count = ctx.step("Max", missing, ctx.builder.const(np.zeros(1, np.int64)), shape=[1])
+    extent = ctx.step("Concat", count, ctx.sizes(element), axis=0) if element else count
+    more = ctx.step("Expand", ctx.builder.const(np.zeros((), items.dtype.numpy())), extent, dtype=items.dtype)
+    return ctx.op("Concat", value, more, axis=0, shape=(ctx.unknown(), *element))
 
 
 def scattered(ctx: Context, items: Tensor, indices: Tensor, updates: Tensor) -> Tensor:

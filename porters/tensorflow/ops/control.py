@@ -9,7 +9,7 @@ import onnx_ir as ir
 
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Shape, onnx_shape
-from porters.tensorflow.lists import TensorList, of_items
+from porters.tensorflow.lists import TensorList, filled, of_items
 from porters.tensorflow.loops import Loop, own, truth
 from porters.tensorflow.node import FlatGraph, Node
 from porters.tensorflow.recurrent import emit, find_layer
@@ -71,14 +71,15 @@ def _either(
     ctx: Context, node: Node, condition: ir.Value, yes: Callable[[], list[Tensor]], no: Callable[[], list[Tensor]]
 ) -> list[Tensor]:
     """Emit an If; both graphs return their values in the orders of axes that the first has."""
+    elements = _elements(ctx, node, yes, no)
     with ctx.scope(f"{node.name}/then") as builder:
         given = yes()
         lists = [isinstance(tensor, TensorList) for tensor in given]
-        first = [_numeric(tensor) for tensor in given]
+        first = [_numeric(ctx, tensor, elements.get(at)) for at, tensor in enumerate(given)]
         orders = [tensor.order if isinstance(tensor, Held) else logical(tensor.rank) for tensor in first]
         then_branch = builder.body(own(builder, _values(ctx, first, orders)))
     with ctx.scope(f"{node.name}/else") as builder:
-        second = [_numeric(tensor) for tensor in no()]
+        second = [_numeric(ctx, tensor, elements.get(at)) for at, tensor in enumerate(no())]
         if [tensor.rank for tensor in first] != [tensor.rank for tensor in second]:
             raise Untranslatable("branches whose results differ in rank")
         else_branch = builder.body(own(builder, _values(ctx, second, orders)))
@@ -96,13 +97,28 @@ def _values(ctx: Context, tensors: Sequence[Tensor], orders: Sequence[Order]) ->
     return [ctx.value(tensor, order) for tensor, order in zip(tensors, orders, strict=True)]
 
 
-def _numeric(tensor: Tensor) -> Tensor:
-    """Return what a branch returns as numbers."""
+def _elements(
+    ctx: Context, node: Node, yes: Callable[[], list[Tensor]], no: Callable[[], list[Tensor]]
+) -> dict[int, Shape]:
+    """Return the shape of the elements of each list that only one branch has written, by place."""
+    if not any(dtype is None for dtype in node.dtypes):
+        return {}
+    found: dict[int, Shape] = {}
+    for branch_of in (yes, no):
+        with ctx.scope(f"{node.name}/tried"):
+            items = [tensor.items if isinstance(tensor, TensorList) else None for tensor in branch_of()]
+        shapes = {at: held.shape[1:] for at, held in enumerate(items) if held is not None}
+        found |= {at: shape for at, shape in shapes.items() if all(ctx.knows(dim) for dim in shape)}
+    return found
+
+
+def _numeric(ctx: Context, tensor: Tensor, element: Shape | None) -> Tensor:
+    """Return what a branch returns as numbers; a list that it does not write has zeros of the other's shape."""
     if not isinstance(tensor, TensorList):
         return tensor
-    if tensor.items is None:
+    if tensor.items is None and element is None:
         raise Untranslatable("a branch returns a list of which no element was written")
-    return tensor.items
+    return tensor.items if tensor.items is not None else filled(ctx, tensor, element or ())
 
 
 def _either_shape(ctx: Context, first: Shape, second: Shape) -> Shape:

@@ -78,7 +78,7 @@ def set_item(ctx: Context, node: Node, held: Tensor, index: Tensor, item: Tensor
     """Translate a list with one element replaced."""
     if isinstance(held, Accumulator):
         return Accumulator((), item.dtype, item)
-    return written(ctx, as_list(held), index, item)
+    return written(ctx, as_list(held), index, item, grows=bool(node.attr("resize_if_index_out_of_bounds")))
 
 
 @translates("TensorListPushBack")

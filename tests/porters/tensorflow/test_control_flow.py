@@ -63,6 +63,35 @@ def read_again(x):
     return rounds(3, lambda i, h: [h.write(i + 2, h.read(i) + h.read(i + 1))], held)[0].stack()
 
 
+def sometimes_written(x):
+    """Return a list that a round writes only where a condition holds."""
+    held = tf.TensorArray(tf.float32, size=4)
+    wanted = lambda i: tf.reduce_sum(x) > real(i)  # noqa: E731
+    step = lambda i, h: [tf.cond(wanted(i), lambda: h.write(i, x * 2.0), lambda: h.write(i, x))]  # noqa: E731
+    (both,) = rounds(4, step, held)
+    (some,) = rounds(4, lambda i, h: [tf.cond(tf.equal(i % 2, 0), lambda: h.write(i, x), lambda: h)], held)
+    return both.stack(), some.stack()
+
+
+@tf.function
+def written_as_python(x):
+    """Loops and choices that AutoGraph reads from Python."""
+    total, rows = tf.zeros_like(x[:, 0]), tf.TensorArray(tf.float32, size=0, dynamic_size=True)
+    for i in tf.range(6):
+        if tf.reduce_sum(total) > 3.0:
+            break
+        total += tf.gather(x, i, axis=1)
+        rows = rows.write(i, tf.tanh(total))
+    for column in tf.transpose(x):
+        if tf.reduce_mean(column) > 0.0:
+            total = total * 0.5 + column
+        else:
+            total -= 1.0
+    while tf.reduce_max(tf.abs(total)) > 2.0:
+        total /= 2.0
+    return total, rows.stack()
+
+
 def pushed(x):
     held = tf.raw_ops.EmptyTensorList(element_shape=[-1, 6], max_num_elements=-1, element_dtype=tf.float32)
     push = tf.raw_ops.TensorListPushBack
@@ -144,6 +173,8 @@ CASES = {
     "stopped-by-data": (ROW, stopped_by_data),
     "backwards": (ROW, backwards),
     "read-again": (ROW, read_again),
+    "sometimes-written": (ROW, sometimes_written),
+    "written-as-python": (ROW, written_as_python),
     "pushed": (ROW, pushed),
     "grown-list": (ROW, grown_list),
     "dynamic": (ROW, dynamic),
@@ -171,7 +202,7 @@ CASES = {
 @pytest.mark.parametrize("name", CASES)
 def test_control_flow(check, name):
     spec, function = CASES[name]
-    ported = check(tf.function(function), [spec])
+    ported = check(function if hasattr(function, "get_concrete_function") else tf.function(function), [spec])
     feed = sample([spec], 0, 1, {"batch": 2})
     own, truth = ported.original.run(feed), ported.original.run(feed, "float64")
     for key, value in own.items():
