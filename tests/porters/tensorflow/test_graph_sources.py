@@ -293,3 +293,20 @@ def test_a_recurrent_export(tmp_path: Path, check_original: Any, kind: str, want
     model = keras.Model(x, layers.Dense(3)(layer(x)))
     model.export(tmp_path / "saved", verbose=False)
     assert check_original(opened(f"savedmodel:{tmp_path}/saved")).count(wanted) == 1
+
+
+def test_the_command_line_names_every_operation_without_a_translation(tmp_path: Path, refused: Any) -> None:
+    graph = tf.Graph()
+    with graph.as_default():
+        x = v1.placeholder(tf.float32, [None, 4], name="x")
+        with v1.name_scope("text"):
+            number = tf.strings.to_hash_bucket_fast(tf.strings.as_string(x, name="shown"), 32, name="bucket")
+        tf.cast(number, tf.float32, name="y")
+    (tmp_path / "graph.pb").write_bytes(graph.as_graph_def().SerializeToString())
+    said = refused("port", f"frozen:{tmp_path}/graph.pb", "-o", tmp_path / "ported")
+    assert "unsupported: AsString, StringToHashBucketFast" in said
+    assert "AsString (text/shown) in text" in said
+    assert "at text/bucket" in said
+    assert not (tmp_path / "ported").exists()
+    cut = opened(f"frozen:{tmp_path}/graph.pb?inputs=text/bucket&outputs=y")
+    assert (cut.inputs[0].dtype, cut.inputs[0].high) == ("int64", 32)
