@@ -41,7 +41,9 @@ class Loop:
     def __init__(self, ctx: Context, node: Node, tensors: Sequence[Tensor]) -> None:
         self.ctx, self.node, self.tensors = ctx, node, list(tensors)
         self.condition, self.body = node.bodies["cond"], node.bodies["body"]
-        self.counters = self._counters()
+        self._starts = self._counting()
+        # The operands that count the rounds from zero.
+        self.counters = {at for at, start in self._starts.items() if start == 0}
         self.rounds = self._rounds()
         self.writes = self._writes()
         places = range(len(tensors))
@@ -63,16 +65,16 @@ class Loop:
         """Say whether a round leaves an operand as it is."""
         return self.body.outputs[at] in (Edge(self.body.inputs[at], 0), self.node.inputs[at])
 
-    def _counters(self) -> set[int]:
-        """Return the operands that count the rounds from zero."""
-        found = set()
+    def _counting(self) -> dict[int, int]:
+        """Return the operands that grow by one each round, and where they start."""
+        found = {}
         for at, (edge, tensor) in enumerate(zip(self.body.outputs, self.tensors, strict=True)):
-            step = edge.node
-            if step.op not in ("AddV2", "Add") or tensor.array is None or tensor.array.tolist() != 0:
+            step, array = edge.node, tensor.array
+            if step.op not in ("AddV2", "Add") or array is None or array.ndim or array.dtype.kind not in "iu":
                 continue
             operands = [step.inputs, step.inputs[::-1]]
             if any(self.operand(a) == at and _is_one(b.node) for a, b in operands):
-                found.add(at)
+                found[at] = int(array)
         return found
 
     def _writes(self) -> dict[int, Write]:
@@ -133,7 +135,9 @@ class Loop:
         if node.op not in ("Less", "Greater"):
             return None
         counter, bound = node.inputs if node.op == "Less" else node.inputs[::-1]
-        if counter.node not in self.condition.inputs or self.condition.inputs.index(counter.node) not in self.counters:
+        places = self.condition.inputs
+        start = self._starts.get(places.index(counter.node)) if counter.node in places else None
+        if start is None:
             return None
         array = bound.node.constant
         if array is None and bound.node in self.condition.inputs:
@@ -142,7 +146,10 @@ class Loop:
         if array is None or array.ndim or array.dtype.kind not in "iuO":
             return None
         found: Dim = array.item()
-        return found
+        if isinstance(found, int):
+            return found - start
+        # A size less something may be none at all.
+        return found if start == 0 else None
 
     # -- translating --------------------------------------------------------------------------------------------------
 
@@ -250,7 +257,7 @@ class Loop:
         self, graph: ir.Graph, initial: dict[int, Tensor], states: dict[int, Tensor], after: list[Tensor]
     ) -> list[Tensor]:
         ctx, rounds = self.ctx, self.rounds
-        count = None if rounds is None else ctx.step("Squeeze", ctx.size(rounds), [0], shape=[])
+        count = None if rounds is None else self._count(rounds)
         first = None if rounds is not None else truth(ctx, ctx.inline(self.condition, self.tensors)[0])
         before = [self._value(initial[at], self._order(at, states[at])) for at in self.carried]
         shapes = [self._outside(at, states[at]) for at in self.carried]
@@ -266,6 +273,11 @@ class Loop:
         held = [ctx.held(*item) for item in zip(values, shapes, orders, strict=True)]
         named = dict(zip([*self.carried, *self.collected], held, strict=True))
         return [self._result(at, named) for at in range(len(self.tensors))]
+
+    def _count(self, rounds: Dim) -> ir.Value:
+        if isinstance(rounds, int):
+            return self.ctx.builder.const(np.array(rounds, np.int64), name="rounds")
+        return self.ctx.step("Squeeze", self.ctx.size(rounds), [0], shape=[])
 
     def _outside(self, at: int, state: Tensor) -> Shape:
         inner = state.items if isinstance(state, TensorList) and state.items is not None else state

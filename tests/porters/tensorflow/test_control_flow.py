@@ -169,6 +169,7 @@ CASES = {
     "until": (ROW, doubled),
     "growing": (ROW, growing),
     "collected": (ROW, collected),
+    "from-two": (ROW, lambda x: tf.while_loop(lambda i, v: i < 6, lambda i, v: (i + 1, v * 0.5 + real(i)), (2, x))),
     "half-collected": (ROW, half_collected),
     "stopped-by-data": (ROW, stopped_by_data),
     "backwards": (ROW, backwards),
@@ -208,3 +209,13 @@ def test_control_flow(check, name):
     for key, value in own.items():
         np.testing.assert_allclose(truth[key], value, rtol=1e-4, atol=1e-5)
         assert truth[key].dtype == (np.float64 if value.dtype == np.float32 else value.dtype)
+
+
+@pytest.mark.parametrize(("name", "count"), [("from-two", 4), ("collected", 4), ("until", None)])
+def test_how_often_a_loop_runs_is_known_where_it_only_counts(check, name, count):
+    spec, function = CASES[name]
+    model = check(tf.function(function), [spec]).translation.model
+    (loop,) = [node for node in model.graph if node.op_type == "Loop"]
+    trips = loop.inputs[0]
+    known = None if trips is None or trips.const_value is None else int(trips.const_value.numpy())
+    assert known == count
