@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from zoo.errors import UserError
 from zoo.inputs import Feed, InputSpec
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Original(Protocol):
     """A reference model, never patched, that can be run in its own precision and as float64 truth.
 
     Attributes:
-        framework: ``pytorch`` or ``tensorflow``.
+        framework: ``pytorch``, ``tensorflow`` or ``onnx``.
         reference: The source reference that builds it again (``torchvision:resnet50``), empty for a live object.
         name: Short name for the card.
         task: ``image-classification``, ``feature-extraction`` ...
@@ -142,12 +143,23 @@ class Unsupported:
     hint: str = ""
 
 
-class UnsupportedOpsError(Exception):
+class UnsupportedOpsError(UserError):
     """Operators that a translator has no answer for, all of them at once."""
 
     def __init__(self, ops: Sequence[Unsupported]) -> None:
         self.ops = list(ops)
-        super().__init__("unsupported: " + ", ".join(sorted({item.op for item in ops})))
+        kinds = sorted({item.op for item in ops})
+        places = [
+            " ".join(part for part in (item.op, item.module and f"in {item.module}", item.line) if part) for item in ops
+        ]
+        hints = sorted({item.hint for item in ops if item.hint})
+        super().__init__(
+            f"unsupported: {', '.join(kinds)}",
+            place="the source's graph",
+            expected="operators with a translation",
+            got="\n             ".join(dict.fromkeys(places)),
+            hint="; ".join(hints) or None,
+        )
 
 
 @dataclass

@@ -24,6 +24,7 @@ SCHEMES = {
     "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
     "torchscript": ("porters.pytorch.sources", "a file of torch.jit.save, with --input for each input"),
     "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
+    "onnx": ("porters.onnx.sources", "an ONNX file of any opset, external data beside it"),
     "card": ("porters.cards", "a name of `zooport list`"),
 }
 DEFAULT_SEED = 0
