@@ -21,11 +21,7 @@ def test_faults_in_a_recurrent_model_are_caught_and_located(tmp_path, capsys):
     out = tmp_path / "table.json"
     code = main(
         ["selftest", "--subject", RECURRENT, "--sound", "1", "-o", str(out), "--json"]
-        + [
-            word
-            for name in ("gate-order", "activation-lost")
-            for word in ("--fault", name)
-        ]
+        + [word for name in ("gate-order", "activation-lost") for word in ("--fault", name)]
     )
     answer = json.loads(capsys.readouterr().out)
     assert code == 0, answer

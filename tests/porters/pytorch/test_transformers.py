@@ -49,7 +49,7 @@ def one_thread() -> Iterator[None]:
 
 
 # One of text with experts, one of images with text; the others at length, and hundreds in `zooport sweep`.
-QUICK = ("BertForQuestionAnswering", "MixtralForCausalLM", "LlavaForConditionalGeneration", "T5ForConditionalGeneration")
+QUICK = ("BertForQuestionAnswering", "MixtralForCausalLM", "LlavaForConditionalGeneration", "ViTForImageClassification")
 
 
 @pytest.mark.parametrize(
