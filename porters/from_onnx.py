@@ -13,7 +13,7 @@ from onnx_ir.passes import common
 from porters.canonicalize import canonicalize
 from porters.onnx.original import OnnxOriginal
 from porters.onnx.reading import provenance, read, refuse_private
-from porters.onnx.sizes import settle_sizes
+from zoo.sizes import settle_sizes
 from porters.onnx.upgrade import upgraded
 from porters.porter import Original, Translation
 from zoo.ascend.passes.fold_constants import FoldConstantsPass

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ import onnx
 import onnx_ir as ir
 import sympy
 
-from porters.onnx.contents import Contents, Expression, computed, of_constant, of_list, of_shape
+from zoo.contents import Contents, Expression, computed, of_constant, of_list, of_shape
 from zoo.graph import OPSET
 
 Dims = list[Expression]  # None is an unknown size
@@ -24,6 +24,44 @@ def settle_sizes(model: ir.Model) -> None:
     computed it is then without use. Sizes are positive in this reasoning: an empty tensor is no input of a model.
     """
     _Sizes(model.graph).settle()
+
+
+def infer_node(node: ir.Node, opset: int, known: Mapping[ir.Value, np.ndarray] | None = None) -> None:
+    """Give the results of a standard node the types and shapes that follow from its operands.
+
+    Args:
+        node: A node of the standard's domain; where the standard infers nothing its results stay as they are.
+        opset: The version of the standard that it is of.
+        known: What operands hold, where that is known.
+    """
+    if node.domain or any(value is not None and value.dtype is None for value in node.inputs):
+        return
+    try:
+        schema = onnx.defs.get_schema(node.op_type, opset, "")
+        types = {str(v.name): _type_proto(v) for v in node.inputs if v is not None}
+        data = {str(value.name): onnx.numpy_helper.from_array(array) for value, array in (known or {}).items()}
+        proto = ir.to_proto(node)
+        assert isinstance(proto, onnx.NodeProto)
+        opsets = [onnx.helper.make_opsetid("", opset)]
+        found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, opset_imports=opsets)
+    except Exception:  # a node that the standard cannot infer keeps what the file says of it
+        return
+    for value in node.outputs:
+        if value.name in found:
+            _take(value, found[value.name])
+
+
+def _take(value: ir.Value, found: onnx.TypeProto) -> None:
+    if not found.HasField("tensor_type"):
+        return
+    tensor = found.tensor_type
+    if tensor.elem_type:
+        value.type = ir.TensorType(ir.DataType(tensor.elem_type))
+    if tensor.HasField("shape"):
+        sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim]
+        if value.shape is not None and len(value.shape) == len(sizes):  # what the file says, where nothing follows
+            sizes = [said if size is None else size for size, said in zip(sizes, value.shape, strict=True)]
+        value.shape = ir.Shape(sizes)
 
 
 class _Sizes:
@@ -117,38 +155,13 @@ class _Sizes:
         return name
 
     def _infer(self, node: ir.Node, operands: Sequence[Contents | None]) -> None:
-        """Let the standard infer the shapes of a node's results from those of its operands, and from constants."""
-        if node.domain or any(value is not None and value.dtype is None for value in node.inputs):
-            return
-        try:
-            schema = onnx.defs.get_schema(node.op_type, OPSET, "")
-            types = {str(v.name): _type_proto(v) for v in node.inputs if v is not None}
-            data = {
-                str(value.name): onnx.numpy_helper.from_array(content.known)
-                for value, content in zip(node.inputs, operands, strict=True)
-                if value is not None and content is not None and content.known is not None
-            }
-            proto = ir.to_proto(node)
-            assert isinstance(proto, onnx.NodeProto)
-            opsets = [onnx.helper.make_opsetid("", OPSET)]
-            found = onnx.shape_inference.infer_node_outputs(schema, proto, types, data, opset_imports=opsets)
-        except Exception:  # a node that the standard cannot infer keeps what the file says of it
-            return
-        for value in node.outputs:
-            if value.name in found:
-                self._take(value, found[value.name])
-
-    def _take(self, value: ir.Value, found: onnx.TypeProto) -> None:
-        if not found.HasField("tensor_type"):
-            return
-        tensor = found.tensor_type
-        if tensor.elem_type:
-            value.type = ir.TensorType(ir.DataType(tensor.elem_type))
-        if tensor.HasField("shape"):
-            sizes = [d.dim_value if d.HasField("dim_value") else d.dim_param or None for d in tensor.shape.dim]
-            if value.shape is not None and len(value.shape) == len(sizes):  # what the file says, where nothing follows
-                sizes = [said if size is None else size for size, said in zip(sizes, value.shape, strict=True)]
-            value.shape = ir.Shape(sizes)
+        """Let the standard infer the shapes of a node's results, with what is known of its operands' contents."""
+        known = {
+            value: content.known
+            for value, content in zip(node.inputs, operands, strict=True)
+            if value is not None and content is not None and content.known is not None
+        }
+        infer_node(node, OPSET, known)
 
     # -- targets -------------------------------------------------------------------------------------------------
 

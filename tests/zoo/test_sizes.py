@@ -9,9 +9,9 @@ from onnx import TensorProto, helper
 from onnx_ir.passes import common
 
 from porters.onnx.reading import read
-from porters.onnx.sizes import settle_sizes
 from tests.porters.onnx import graphs
 from zoo.executors.onnxruntime import load
+from zoo.sizes import settle_sizes
 
 FLOAT = TensorProto.FLOAT
 
