@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int
         result = compile_artifact(
             artifact,
             args.target,
-            batches=_numbers(args.batch),
+            batches=numbers(args.batch),
             sizes=sizes(args.size),
             options=options,
             out=args.out,
@@ -72,7 +72,12 @@ def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int
     return 0
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
+    """Return what ``--batch 1,4,8`` says.
+
+    Raises:
+        UserError: If it is not a list of numbers.
+    """
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
