@@ -3,12 +3,13 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help install demo test bench lint types clean
+.PHONY: help install demo test thorough bench lint types clean
 
 help:
 	@echo "make install   .venv with every extra"
 	@echo "make demo      port, check, evaluate, time and report three models -> build/demo/report/index.html"
 	@echo "make test      lint, types, import contracts, tests"
+	@echo "make thorough  the same tests at length: more models, more faults"
 	@echo "make bench     benchmarks: ratios measured in one run"
 
 install: $(VENV)/installed
@@ -27,6 +28,9 @@ demo: install
 test: install lint types
 	$(BIN)/lint-imports
 	$(BIN)/python -m pytest tests --ignore tests/benchmarks --numprocesses 2 --dist loadfile
+
+thorough: install
+	$(BIN)/python -m pytest tests --ignore tests/benchmarks --numprocesses 2 --dist loadfile -m thorough
 
 lint: install
 	$(BIN)/ruff check .

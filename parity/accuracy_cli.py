@@ -27,7 +27,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
     parser.add_argument("--task", choices=sorted(TASKS), help="what to measure (default: the card's task)")
     parser.add_argument("--data", required=True, metavar="PATH", help="a file, a folder or a quoted pattern of files")
-    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or chip; may be repeated")
+    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or CHIP[:PRECISION]; repeatable")
     parser.add_argument(
         "--declare",
         type=Path,

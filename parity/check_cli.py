@@ -94,8 +94,11 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from zoo.artifact import open_artifact
     from zoo.console import emit_json
+    from zoo.executor import split
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    args.on, mode = split(args.on)
+    args.precision = args.precision or mode
     result = _rejudged(artifact, args) if args.saved else _checked(artifact, args)
     if args.junit:
         from parity.junit import write_junit

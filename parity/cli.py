@@ -55,7 +55,7 @@ def _run_reduce(args: argparse.Namespace) -> int:
 
 def _configure_bench(parser: argparse.ArgumentParser) -> None:
     artifact_options(parser)
-    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or chip; may be repeated")
+    parser.add_argument("--on", action="append", metavar="EXECUTOR", help="executor or CHIP[:PRECISION]; repeatable")
     parser.add_argument("--original", action="store_true", help="time the original too, interleaved")
     parser.add_argument("--batch", type=int, default=1, help="size of a symbolic batch (default: 1)")
     parser.add_argument("--rounds", type=int, default=30, help="timed rounds (default: 30)")

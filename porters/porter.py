@@ -29,7 +29,7 @@ class Original(Protocol):
     """A reference model, never patched, that can be run in its own precision and as float64 truth.
 
     Attributes:
-        framework: ``pytorch`` or ``tensorflow``.
+        framework: ``pytorch``, ``tensorflow`` or ``onnx``.
         reference: The source reference that builds it again (``torchvision:resnet50``), empty for a live object.
         name: Short name for the card.
         task: ``image-classification``, ``feature-extraction`` ...
@@ -148,12 +148,17 @@ class UnsupportedOpsError(UserError):
 
     def __init__(self, ops: Sequence[Unsupported]) -> None:
         self.ops = list(ops)
-        hints = list(dict.fromkeys(item.hint for item in ops if item.hint))
-        lines = [f"{item.op} ({item.line}) in {item.module or 'the model'}" for item in ops]
+        kinds = sorted({item.op for item in ops})
+        places = [
+            " ".join(part for part in (item.op, item.module and f"in {item.module}", item.line) if part) for item in ops
+        ]
+        hints = sorted({item.hint for item in ops if item.hint})
         super().__init__(
-            "unsupported: " + ", ".join(sorted({item.op for item in ops})),
-            place=("\n" + " " * 12).join(lines),
-            hint=("\n" + " " * 12).join(hints) or None,
+            f"unsupported: {', '.join(kinds)}",
+            place="the source's graph",
+            expected="operators with a translation",
+            got="\n             ".join(dict.fromkeys(places)),
+            hint="; ".join(hints) or None,
         )
 
 

@@ -23,7 +23,7 @@ from zoo.graph import OPSET
 from zoo.inputs import InputSpec
 
 # framework -> module with the porter.
-PORTERS = {"pytorch": "porters.from_pytorch", "tensorflow": "porters.from_tensorflow"}
+PORTERS = {"pytorch": "porters.from_pytorch", "tensorflow": "porters.from_tensorflow", "onnx": "porters.from_onnx"}
 
 Progress = Callable[[str], None]
 

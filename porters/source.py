@@ -27,6 +27,7 @@ SCHEMES = {
     "savedmodel": ("porters.tensorflow.graph_sources", "a directory with saved_model.pb (?signature=NAME&tags=A,B)"),
     "frozen": ("porters.tensorflow.graph_sources", "a frozen graph, FILE.pb (?inputs=X,Y&outputs=Z)"),
     "tf1": ("porters.tensorflow.graph_sources", "a checkpoint of TensorFlow 1 with its graph, PREFIX (?outputs=Z)"),
+    "onnx": ("porters.onnx.sources", "an ONNX file of any opset, external data beside it"),
     "card": ("porters.cards", "a name of `zooport list`"),
 }
 DEFAULT_SEED = 0

@@ -13,7 +13,7 @@ from zoo.verb import Verb
 def _configure_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
     parser.add_argument(
-        "--on", default="onnxruntime", metavar="EXECUTOR", help="executor or chip (default: onnxruntime)"
+        "--on", default="onnxruntime", metavar="EXECUTOR", help="executor or CHIP[:PRECISION] (default: onnxruntime)"
     )
     parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs by name (default: seeded inputs)")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE.npz", help="where the outputs go")

@@ -52,6 +52,12 @@ def is_chip(name: str) -> bool:
     return name.lower().startswith("ascend")
 
 
+def split(on: str) -> tuple[str, str | None]:
+    """Return (executor, precision mode) of what ``--on`` takes: ``CHIP:MODE`` is a chip in one of its modes."""
+    name, colon, mode = on.partition(":")
+    return name, mode if colon else None
+
+
 def load(
     model: Path,
     on: str = "onnxruntime",
@@ -65,7 +71,7 @@ def load(
 
     Args:
         model: An ONNX file, external data beside it.
-        on: A name of :func:`executor_names`.
+        on: A name of :func:`executor_names`; for a chip with ``:MODE`` behind it where ``precision`` is not given.
         optimize: Whether the runtime may rewrite the graph; without it every node runs as it stands.
         threads: Threads to use; the default is the runtime's own choice.
         precision: For a chip: the mode it is compiled for; see ``zoo.executors.ascend``.
@@ -75,6 +81,8 @@ def load(
         UserError: If there is no such executor, it has no such precision, its package is missing, or the file points
             to data outside its folder.
     """
+    on, mode = split(on)
+    precision = precision or mode
     if not is_chip(on) and on not in EXECUTORS:
         raise UserError(
             f"there is no executor {on!r}",

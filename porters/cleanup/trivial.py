@@ -90,6 +90,16 @@ def drop_full_slice(editor: Editor, node: ir.Node) -> bool:
     return same_dims(value, node.outputs[0]) and editor.bypass(node.outputs[0], value)
 
 
+@rewrite_at("Pad")
+def drop_empty_pad(editor: Editor, node: ir.Node) -> bool:
+    """Drop a padding of no width."""
+    value = node.inputs[0]
+    widths = integers(node.inputs[1])
+    if value is None or widths is None or any(widths):
+        return False
+    return editor.bypass(node.outputs[0], value)
+
+
 @rewrite_at("Transpose")
 def drop_straight_transpose(editor: Editor, node: ir.Node) -> bool:
     """Drop a permutation that leaves every axis in place."""
@@ -110,6 +120,7 @@ REWRITES = (
     drop_neutral,
     drop_same_shape,
     drop_full_slice,
+    drop_empty_pad,
     drop_straight_transpose,
     drop_single_concat,
 )

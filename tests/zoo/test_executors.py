@@ -115,6 +115,19 @@ def test_an_unknown_chip_gets_the_nearest_name(tiny: Path, refused: Callable[...
     assert "ascend310p3" in said
 
 
+def test_a_chip_is_asked_for_in_a_precision(tiny: Path, refused: Callable[..., str]) -> None:
+    feed = {"x": np.linspace(-3, 3, 2 * 3 * 8 * 8, dtype=np.float32).reshape(2, 3, 8, 8)}
+    short, full = (
+        run(tiny / "model.onnx", "ascend310p3:force_fp16", feed),
+        run(tiny / "model.onnx", "ascend310p3", feed, precision="force_fp16"),
+    )
+    for name, array in run(tiny / "model.onnx", "ascend310p3", feed).items():
+        np.testing.assert_array_equal(short[name], full[name])
+        assert not np.array_equal(short[name], array)
+    assert "force_fp16" in refused("run", tiny, "--on", "ascend310p3:force_fp8")
+    assert "chip" in refused("run", tiny, "--on", "onnxruntime:force_fp16")
+
+
 def test_chips_are_executors() -> None:
     names = executor_names()
     assert names[:3] == ["onnxruntime", "openvino", "reference"]

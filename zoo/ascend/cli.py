@@ -60,8 +60,8 @@ def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int
         result = compile_artifact(
             artifact,
             args.target,
-            batches=_numbers(args.batch),
-            sizes=_sizes(args.size),
+            batches=numbers(args.batch),
+            sizes=sizes(args.size),
             options=options,
             out=args.out,
             progress=lambda done, total: bar.update(task, completed=done, total=total),
@@ -72,21 +72,31 @@ def run(args: argparse.Namespace, extra: Mapping[str, Any] | None = None) -> int
     return 0
 
 
-def _numbers(text: str) -> list[int]:
+def numbers(text: str) -> list[int]:
+    """Return what ``--batch 1,4,8`` says.
+
+    Raises:
+        UserError: If it is not a list of numbers.
+    """
     try:
         return [int(part) for part in text.split(",") if part.strip()]
     except ValueError:
         raise UserError("--batch takes numbers", expected="1,4,8", got=text) from None
 
 
-def _sizes(given: Sequence[str]) -> dict[str, int]:
-    sizes = {}
+def sizes(given: Sequence[str]) -> dict[str, int]:
+    """Return what ``--size NAME=N`` says, by name.
+
+    Raises:
+        UserError: If it is not a name and a positive number.
+    """
+    found = {}
     for text in given:
         name, _, size = text.partition("=")
         if not name or not size.isdigit() or int(size) < 1:
             raise UserError("--size takes a name and a positive number", expected="sequence=128", got=text)
-        sizes[name] = int(size)
-    return sizes
+        found[name] = int(size)
+    return found
 
 
 def _show(result: Compilation) -> None:

@@ -67,7 +67,10 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "op", "which"), FAULTS)
+@pytest.mark.parametrize(
+    ("fault", "op", "which"),
+    [pytest.param(*fault, marks=[pytest.mark.thorough] if place else []) for place, fault in enumerate(FAULTS)],
+)
 def test_bisection_finds_what_comparing_every_layer_finds(deep, tmp_path, fault, op, which):
     artifact = with_fault(deep, tmp_path / "faulty", fault, op, which)
     full = check(artifact, original=deep.original, layers=True, save=False)
@@ -114,6 +117,7 @@ def test_part_of_the_layers_is_judged_on_the_originals_inputs(deep, tmp_path):
     assert all(layer.inherited < 1e-4 for layer in result.layers)
 
 
+@pytest.mark.thorough
 def test_a_fault_that_no_segment_shows_is_looked_for_everywhere(deep, tmp_path, monkeypatch):
     from parity.layers import bisect
 

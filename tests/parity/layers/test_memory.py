@@ -54,6 +54,7 @@ def test_the_command_line_reports_what_was_taken(tiny, zooport):
     assert memory["segments"] >= 1
 
 
+@pytest.mark.thorough
 def test_weights_on_disk_are_searched_by_bisection(tmp_path, monkeypatch):
     monkeypatch.setattr(on_disk, "LARGEST_LOADED", 0)
     port_to(f"transformers:{checkpoint(tmp_path / 'model', tied=True)}", tmp_path / "a", SourceOptions())

@@ -105,7 +105,11 @@ FAULTS = [
 ]
 
 
-@pytest.mark.parametrize(("fault", "module"), FAULTS, ids=lambda item: getattr(item, "__name__", None))
+@pytest.mark.parametrize(
+    ("fault", "module"),
+    [pytest.param(*fault, marks=[pytest.mark.thorough] if place else []) for place, fault in enumerate(FAULTS)],
+    ids=lambda item: getattr(item, "__name__", None),
+)
 def test_a_fault_is_found_in_its_layer_and_only_there(keras_port, tmp_path, fault, module):
     result = compared(keras_port.copy(tmp_path / "faulty", fault), keras_port.original)
     assert not result.holds
@@ -177,6 +181,7 @@ def test_a_runtimes_coarse_kernel_is_told_from_a_wrong_layer(tmp_path):
     assert "group_norm" in faulty.first_divergence
 
 
+@pytest.mark.thorough
 def test_bisection_finds_what_comparing_every_layer_finds(keras_port, tmp_path):
     artifact = keras_port.copy(tmp_path / "faulty", tanh_gelu)
     full = compared(artifact, keras_port.original)

@@ -39,7 +39,14 @@ def never_loaded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(on_disk, "LARGEST_LOADED", 0)
 
 
-@pytest.mark.parametrize(("tied", "kind"), [(False, "float32"), (True, "float32"), (False, "bfloat16")])
+@pytest.mark.parametrize(
+    ("tied", "kind"),
+    [
+        pytest.param(False, "float32", marks=pytest.mark.thorough),
+        (True, "float32"),
+        pytest.param(False, "bfloat16", marks=pytest.mark.thorough),
+    ],
+)
 def test_a_sharded_checkpoint_is_ported_without_loading_it(tmp_path, never_loaded, tied, kind):
     source = checkpoint(tmp_path / "model", tied=tied, dtype=getattr(torch, kind))
     assert len(list(source.glob("*.safetensors"))) > 1

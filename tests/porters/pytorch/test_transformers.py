@@ -48,7 +48,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-@pytest.mark.parametrize("name", ARCHITECTURES)
+# One of text with experts, one of images with text; the others at length, and hundreds in `zooport sweep`.
+QUICK = ("BertForQuestionAnswering", "MixtralForCausalLM", "LlavaForConditionalGeneration", "ViTForImageClassification")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.thorough]) for name in ARCHITECTURES]
+)
 def test_a_tiny_architecture_is_ported_and_holds(name: str, tmp_path: Path) -> None:
     result = port_to(f"transformers:{name}@tiny", tmp_path / "port", SourceOptions(), record_golden=False)
     artifact = open_artifact(tmp_path / "port")

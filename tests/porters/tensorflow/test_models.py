@@ -18,7 +18,7 @@ MODELS = {
 }
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", ["MobileNetV2", pytest.param("ResNet50", marks=pytest.mark.thorough)])
 def test_application(name, tmp_path):
     size, expected = MODELS[name]
     options = SourceOptions([InputSpec("input_layer", "float32", ("batch", size, size, 3))])

@@ -13,10 +13,14 @@ from onnx_ir.passes import InPlacePass, PassResult
 
 # Larger results would be new weights: they cost memory and are no arithmetic on shapes.
 _ELEMENTS: Final = 1 << 12
-# Results of these depend on more than their inputs, or are not worth a constant.
+# Results of these depend on more than their inputs, or are not worth a constant; what was quantised stays so, for the
+# cube to take as integers.
 _KEPT: Final = frozenset(
-    ("Constant", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli", "Multinomial")
-)
+    (
+        "Constant", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli",
+        "Multinomial", "QuantizeLinear", "DequantizeLinear",
+    )
+)  # fmt: skip
 
 
 class FoldConstantsPass(InPlacePass):

@@ -1,0 +1,1 @@
+"""The ONNX porter: graphs that another exporter wrote, brought into the zoo's form."""

@@ -1,0 +1,1 @@
+"""What a port leaves zooport as: files that other tools take without knowing zooport."""

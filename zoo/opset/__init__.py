@@ -1,0 +1,1 @@
+"""Older opsets: what a newer operator is in the operators of a tool that stops earlier."""
