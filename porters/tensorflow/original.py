@@ -111,8 +111,14 @@ class KerasOriginal(TensorFlowOriginal):
             arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
         if precision not in self._rebuilt:
             self._rebuilt[precision] = rebuild(self.model, precision)
-        with policy(precision), eagerly():
-            return self._named(self.call(arrays, self._rebuilt[precision]))
+        import tensorflow as tf
+
+        try:
+            with policy(precision), eagerly():
+                return self._named(self.call(arrays, self._rebuilt[precision]))
+        except tf.errors.OpError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PrecisionUnavailableError(f"rebuilt in {precision}, it does not run: {reason}") from error
 
     def _predict(self, arrays: list[np.ndarray]) -> Any:
         """Run the model as Keras itself predicts with it: as a ``tf.function``."""
