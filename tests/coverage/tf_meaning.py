@@ -85,4 +85,4 @@ def _unusable(name: str) -> str | None:
     if definition is not None and 0 < definition.deprecation.version <= versions.GRAPH_DEF_VERSION:
         return f"TensorFlow has removed it: {definition.deprecation.explanation}"
     devices = {kernel.device_type for kernel in kernels.get_registered_kernels_for_op(name).kernel}
-    return None if "CPU" in devices else "TensorFlow has no kernel for it on a CPU"
+    return None if devices & {"CPU", "DEFAULT"} else "TensorFlow has no kernel for it on a CPU"

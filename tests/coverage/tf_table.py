@@ -41,11 +41,11 @@ def page(rows: Mapping[str, Row]) -> str:
     lines = [
         "# TensorFlow's operations",
         "",
-        f"`tf.raw_ops` of TensorFlow {tf.__version__} has {len(names)} ops, of which {len(names) - len(nothing)} have a "
-        f"meaning in a static numeric graph. Of these {len(cannot)} cannot be translated (below, with the reason) and "
+        f"`tf.raw_ops` of TensorFlow {tf.__version__} has {len(names)} ops; {len(names) - len(nothing)} have "
+        f"a meaning in a static numeric graph. Of these {len(cannot)} cannot be translated (below, with reasons) and "
         f"{len(random)} draw random numbers, which another generator does in the port. Of the other {total}, "
         f"{len(right)} are right ({len(right) / max(total, 1):.0%}): {len(translated)} translated (one ONNX operator), "
-        f"{len(right) - len(translated)} composed of several; {len(failed)} fail, {len(pending)} are not yet translated.",
+        f"{len(right) - len(translated)} composed of several; {len(failed)} fail, {len(pending)} are not yet there.",
         "",
         "An op is right if every sample of it is: ported with an open batch, run on ONNX Runtime (optimised and not) "
         "with batches of 1, 2 and 3, and compared with TensorFlow. Integers are equal; floats keep to the noise budget "

@@ -16,7 +16,8 @@ def _half_up(x: Formula) -> Formula:
     return (x + 0.5).fn("Floor")
 
 
-def _half_away(x: Formula) -> Formula:
+def half_away(x: Formula) -> Formula:
+    """Round, the halves away from zero."""
     return x.fn("Sign") * _half_up(x.fn("Abs"))
 
 
@@ -31,7 +32,7 @@ def fake_quant(ctx: Context, node: Node, x: Tensor, *limits: Tensor) -> Tensor:
     most = float((1 << int(node.attr("num_bits"))) - 1)
     scale = (high - low) / (most - least)
     zero = least - low / scale
-    zero = (zero < least).where(least, (zero > most).where(most, _half_away(zero)))
+    zero = (zero < least).where(least, (zero > most).where(most, half_away(zero)))
     bottom, top = (least - zero) * scale, (most - zero) * scale
     shifted = formula(ctx, x).maximum(bottom).minimum(top) - bottom
     # A range of zero width: there is nothing to divide by, and nothing but zero.
