@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from porters.tensorflow import registry
 from tests.coverage.tf_judge import Row
@@ -21,31 +22,84 @@ def raw_ops() -> list[str]:
     return sorted(name for name in dir(tf.raw_ops) if name[0].isupper())
 
 
+@dataclass(frozen=True)
+class _Sorted:
+    """Every raw op by what became of it.
+
+    Attributes:
+        right: Rows of those whose samples are all right.
+        failed: Rows of the others that have samples.
+        nothing: Those without a meaning, with the reason.
+        cannot: Those that cannot be translated, with the reason.
+        random: Those that draw random numbers and have a translator.
+        pending: The rest.
+    """
+
+    right: dict[str, Row]
+    failed: dict[str, Row]
+    nothing: dict[str, str]
+    cannot: dict[str, str]
+    random: list[str]
+    pending: list[str]
+
+
+def _sorted(rows: Mapping[str, Row]) -> _Sorted:
+    registry.load()
+    left = [name for name in raw_ops() if name not in rows]
+    nothing = {name: reason for name in left if (reason := why_none(name))}
+    random = [name for name in left if RANDOM.search(name) and name in registry.TRANSLATORS and name not in nothing]
+    open_ = [name for name in left if name not in nothing and name not in random]
+    cannot = {name: reason for name in open_ if (reason := why_not(name))}
+    return _Sorted(
+        {name: row for name, row in rows.items() if row.status == "right"},
+        {name: row for name, row in rows.items() if row.status != "right"},
+        nothing,
+        cannot,
+        random,
+        [name for name in open_ if name not in cannot],
+    )
+
+
 def page(rows: Mapping[str, Row]) -> str:
     """Return the page of a run over the raw ops."""
+    found = _sorted(rows)
+    lines = ["# TensorFlow's operations", "", *_summary(found), "## Right", ""]
+    lines += ["| op | how | samples | judged against float64 | computing nodes, at most |", "|---|---|---|---|---|"]
+    lines += [
+        f"| {name} | {'translated' if row.nodes <= 1 else 'composed'} | {row.samples} | {row.truth} | {row.nodes} |"
+        for name, row in sorted(found.right.items())
+    ]
+    lines += [
+        "",
+        "## Random, by another generator",
+        "",
+        "The seed is frozen and the card declares the difference; what is tested is the shape, the type and the "
+        "distribution. Of constant seeds and sizes the stateless ones are computed while translating, exactly.",
+        "",
+        ", ".join(found.random),
+        "",
+    ]
+    lines += _table("Failing", {name: f"{row.status}: {row.reason}" for name, row in found.failed.items()})
+    lines += _table("Impossible", found.cannot)
+    lines += ["## Not yet", "", ", ".join(found.pending) or "None.", "", "## No meaning in a static numeric graph", ""]
+    for reason, count in Counter(found.nothing.values()).most_common():
+        members = ", ".join(name for name in sorted(found.nothing) if found.nothing[name] == reason)
+        lines += [f"**{reason}** ({count}): {members}", ""]
+    return "\n".join(lines)
+
+
+def _summary(found: _Sorted) -> list[str]:
     import tensorflow as tf
 
-    names = raw_ops()
-    right = {name: row for name, row in rows.items() if row.status == "right"}
-    failed = {name: row for name, row in rows.items() if row.status != "right"}
-    left = [name for name in names if name not in rows]
-    nothing = {name: reason for name in left if (reason := why_none(name))}
-    cannot = {name: reason for name in left if name not in nothing and (reason := why_not(name))}
-    registry.load()
-    random = [name for name in cannot if RANDOM.search(name) and name in registry.TRANSLATORS]
-    for name in random:
-        del cannot[name]
-    pending = [name for name in left if name not in nothing and name not in cannot and name not in random]
-    total = len(names) - len(nothing) - len(cannot) - len(random)
-    translated = [name for name, row in right.items() if row.nodes <= 1]
-    lines = [
-        "# TensorFlow's operations",
-        "",
-        f"`tf.raw_ops` of TensorFlow {tf.__version__} has {len(names)} ops; {len(names) - len(nothing)} have "
-        f"a meaning in a static numeric graph. Of these {len(cannot)} cannot be translated (below, with reasons) and "
-        f"{len(random)} draw random numbers, which another generator does in the port. Of the other {total}, "
-        f"{len(right)} are right ({len(right) / max(total, 1):.0%}): {len(translated)} translated (one ONNX operator), "
-        f"{len(right) - len(translated)} composed of several; {len(failed)} fail, {len(pending)} are not yet there.",
+    right, direct = len(found.right), sum(row.nodes <= 1 for row in found.right.values())
+    total = right + len(found.failed) + len(found.pending)
+    meaning = total + len(found.cannot) + len(found.random)
+    return [
+        f"`tf.raw_ops` of TensorFlow {tf.__version__} has {len(raw_ops())} ops; {meaning} have a meaning in a static "
+        f"numeric graph. Of these {len(found.cannot)} cannot be translated (below, with reasons) and "
+        f"{len(found.random)} draw random numbers, which another generator does in the port. Of the other {total}, "
+        f"{right} are right ({right / max(total, 1):.0%}): {direct} translated (one ONNX operator), {right - direct} "
+        f"composed of several; {len(found.failed)} fail, {len(found.pending)} are not yet there.",
         "",
         "An op is right if every sample of it is: ported with an open batch, run on ONNX Runtime (optimised and not) "
         "with batches of 1, 2 and 3, and compared with TensorFlow. Integers are equal; floats keep to the noise budget "
@@ -56,33 +110,7 @@ def page(rows: Mapping[str, Row]) -> str:
         "",
         f"    {COMMAND}\n    {COMMAND} --table > docs/tensorflow-ops.md",
         "",
-        "## Right",
-        "",
-        "| op | how | samples | judged against float64 | computing nodes, at most |",
-        "|---|---|---|---|---|",
-        *(
-            f"| {name} | {'translated' if row.nodes <= 1 else 'composed'} | {row.samples} | {row.truth} | {row.nodes} |"
-            for name, row in sorted(right.items())
-        ),
-        "",
     ]
-    lines += [
-        "## Random, by another generator",
-        "",
-        "The seed is frozen and the card declares the difference; what is tested is the shape, the type and the "
-        "distribution. Of constant seeds and sizes the stateless ones are computed while translating, exactly.",
-        "",
-        ", ".join(random),
-        "",
-    ]
-    lines += _table("Failing", {name: f"{row.status}: {row.reason}" for name, row in failed.items()})
-    lines += _table("Impossible", cannot)
-    lines += ["## Not yet", "", ", ".join(pending) or "None.", "", "## No meaning in a static numeric graph", ""]
-    counts = Counter(nothing.values())
-    for reason, count in counts.most_common():
-        members = ", ".join(name for name in sorted(nothing) if nothing[name] == reason)
-        lines += [f"**{reason}** ({count}): {members}", ""]
-    return "\n".join(lines)
 
 
 def layers_page(rows: Mapping[str, Row]) -> str:

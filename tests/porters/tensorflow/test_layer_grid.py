@@ -9,7 +9,7 @@ pytest.importorskip("keras")
 from tests.coverage.keras_layers import judge, judge_layer
 from tests.coverage.keras_samples import Case, case, cases
 
-# Keras 3.14 cannot put this layer into a functional model.
+# Keras 3.15 cannot put this layer into a functional model.
 UNBUILDABLE = {"Equalization"}
 LAST = {item.layer: item for item in cases() if "channels_first" not in item.label}
 LAST["Resizing"] = case("Resizing", (9, 10, 4), height=5, width=7, interpolation="bicubic", crop_to_aspect_ratio=True)
