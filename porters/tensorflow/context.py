@@ -43,6 +43,7 @@ class Context:
         builder: The graph under construction.
         node: The node being translated.
         relaid: Names of the weights that are written in another order of axes, with the orders.
+        drawn: Names of the operations that draw random numbers.
         marked: What each handle stands for: a result of the source's graph and the order of its axes.
     """
 
@@ -57,6 +58,7 @@ class Context:
         self.node: Node | None = None
         self.relaid: dict[str, str] = {}
         self.marked: dict[str, tuple[Result, Order]] = {}
+        self.drawn: list[str] = []
         self._origins: dict[str, tuple[Tensor, int]] = {}
         self._unknown = 0
         # The builder tells large constants apart by their identity, which must not be given to another array.

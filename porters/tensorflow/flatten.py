@@ -211,4 +211,5 @@ def _dtype(tensor: Any) -> np.dtype[Any] | None:
     if tensor.dtype in (tf.resource, tf.variant, tf.string):
         return None
     kind: np.dtype[Any] = np.dtype(tensor.dtype.as_numpy_dtype)
-    return kind
+    # NumPy has TensorFlow's quantised types as records of one integer.
+    return kind if kind.names is None else kind[0].base

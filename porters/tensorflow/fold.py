@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from porters.tensorflow import operation
@@ -24,7 +26,7 @@ def _fold(graph: FlatGraph) -> None:
         if node.bodies:
             _fold_bodies(node)
         elif _foldable(node):
-            _replace(node, _evaluate(node))
+            _replace(node, evaluate(node, [edge.node.constant for edge in node.inputs]))
 
 
 def _fold_bodies(node: Node) -> None:
@@ -46,10 +48,21 @@ def _fold_bodies(node: Node) -> None:
         _fold(body)
 
 
+def evaluated(node: Node, arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return the result of ``node`` where its inputs turn out to be known while translating, sizes of axes say."""
+    if not arrays or any(array is None or array.dtype == object for array in arrays) or not _pure(node):
+        return None
+    return evaluate(node, arrays)
+
+
 def _foldable(node: Node) -> bool:
+    return _pure(node) and all(edge.node.constant is not None for edge in node.inputs)
+
+
+def _pure(node: Node) -> bool:
     if node.op in (CONST, INPUT, WEIGHT) or node.dtypes in ([], [None]) or not node.source.outputs:
         return False
-    if any(edge.node.constant is None for edge in node.inputs) or node.source.op_def.is_stateful:
+    if node.bodies or node.source.op_def.is_stateful:
         return False
     return len(node.shapes) == 1 and node.dtypes[0] is not None and _size(node) <= LARGEST
 
@@ -65,9 +78,10 @@ def _replace(node: Node, array: np.ndarray | None) -> None:
         node.shapes = [array.shape]
 
 
-def _evaluate(node: Node) -> np.ndarray | None:
+def evaluate(node: Node, arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    """Return what TensorFlow computes from ``arrays``, ``None`` where it cannot do so by itself."""
     try:
-        (result,) = operation.run(node, [operation.constant(edge.node.constant) for edge in node.inputs])
+        (result,) = operation.run(node, [operation.constant(array) for array in arrays])
     except NotImplementedError:
         return None
     return np.asarray(result.numpy())

@@ -113,8 +113,14 @@ class KerasOriginal(TensorFlowOriginal):
             arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
         if precision not in self._rebuilt:
             self._rebuilt[precision] = rebuild(self.model, precision)
-        with policy(precision), eagerly():
-            found = self._named(self.call(arrays, self._rebuilt[precision]))
+        import tensorflow as tf
+
+        try:
+            with policy(precision), eagerly():
+                found = self._named(self.call(arrays, self._rebuilt[precision]))
+        except tf.errors.OpError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PrecisionUnavailableError(f"rebuilt in {precision}, it does not run: {reason}") from error
         if precision == "float64":
             self.details = {**self.details, "truth": "the model, built again under Keras' dtype policy float64"}
         return found

@@ -11,6 +11,7 @@ from porters.porter import Unsupported, UnsupportedOpsError
 from porters.tensorflow import registry, symbolic
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
+from porters.tensorflow.fold import evaluated
 from porters.tensorflow.handles import Result
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
 from porters.tensorflow.registry import Match, Unfinished, Untranslatable
@@ -150,14 +151,25 @@ class Walk:
             return [self._constant(node)]
         if node.op == WEIGHT:
             return [self._weight(node)]
-        arrays = symbolic.evaluate(node, [tensor.array for tensor in tensors])
+        known = [tensor.array for tensor in tensors]
+        arrays = symbolic.evaluate(node, known)
         if arrays is not None:
             return [self.context.constant(array, _dtype(node, index)) for index, array in enumerate(arrays)]
+        array = self._folded(node, known)
+        if array is not None:
+            return [self.context.constant(array)]
         translator = registry.find(node, tensors)
         if translator is None:
             return None  # the check has noted it
         result = translator(self.context, node, *tensors)
         return [result] if isinstance(result, Tensor) else result
+
+    @staticmethod
+    def _folded(node: Node, known: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        import tensorflow as tf
+
+        with tf.init_scope():
+            return evaluated(node, known)
 
     def _refined(self, node: Node, index: int, tensor: Tensor) -> Tensor:
         """Put in the sizes that TensorFlow knows and the translation does not."""

@@ -17,7 +17,7 @@ from porters.source import SourceOptions
 from porters.tensorflow.original import TensorFlowOriginal
 from porters.tensorflow.sources import open_live
 from tests.coverage.judge import ULP, difference
-from tests.coverage.tf_samples.sample import B, Sample
+from tests.coverage.tf_samples.sample import B, Draw, Sample
 from zoo import store
 from zoo.executors import onnxruntime
 from zoo.inputs import Feed, InputSpec
@@ -92,12 +92,20 @@ def judge(sample: Sample) -> Verdict:
     nodes = sum(node.op_type not in PLUMBING for node in translation.model.graph)
     with tempfile.TemporaryDirectory() as directory:
         store.save(translation.model, Path(directory))
-        return _compared(sample, original, Path(directory) / "model.onnx", nodes)
+        return compared(sample.inputs, original, Path(directory) / "model.onnx", nodes)
 
 
-def _compared(sample: Sample, original: TensorFlowOriginal, file: Path, nodes: int) -> Verdict:
+def compared(inputs: dict[str, Draw], original: TensorFlowOriginal, file: Path, nodes: int) -> Verdict:
+    """Run the original and its port, and compare.
+
+    Args:
+        inputs: How the inputs are drawn, by name.
+        original: The original.
+        file: The port.
+        nodes: How many computing nodes the port has.
+    """
     cases = {}
-    for name, feed in feeds(sample).items():
+    for name, feed in feeds(inputs).items():
         try:
             own = [np.asarray(item) for item in original.run(feed).values()]
         except Exception as error:
@@ -133,23 +141,23 @@ def _problem(cases: dict[str, Any], answers: dict[str, list[np.ndarray]]) -> str
     return ""
 
 
-def feeds(sample: Sample) -> dict[str, Feed]:
-    """Return the cases of a sample: one for each size of the batch, and its edge values."""
-    batched = any(B in draw.shape for draw in sample.inputs.values())
+def feeds(inputs: dict[str, Draw]) -> dict[str, Feed]:
+    """Return the cases: one for each size of the batch, and its edge values."""
+    batched = any(B in draw.shape for draw in inputs.values())
     cases: dict[str, Feed] = {}
     for seed, batch in enumerate(BATCHES):
         random = np.random.default_rng(seed)
         case = f"batch {batch}, seed {seed}" if batched else f"seed {seed}"
-        cases[case] = {name: draw.array(random, batch) for name, draw in sample.inputs.items()} | _unused(sample, batch)
-    if any(len(draw.edges) for draw in sample.inputs.values()):
+        cases[case] = {name: draw.array(random, batch) for name, draw in inputs.items()} | _unused(inputs, batch)
+    if any(len(draw.edges) for draw in inputs.values()):
         random = np.random.default_rng(9)
-        cases[EDGE_CASE] = {name: _edges(draw.array(random, 4), draw.edges) for name, draw in sample.inputs.items()}
+        cases[EDGE_CASE] = {name: _edges(draw.array(random, 4), draw.edges) for name, draw in inputs.items()}
     return cases
 
 
-def _unused(sample: Sample, batch: int) -> Feed:
+def _unused(inputs: dict[str, Draw], batch: int) -> Feed:
     """A graph has an input, even where all that an op is given is constant."""
-    return {} if sample.inputs else {"unused": np.zeros(batch, np.float32)}
+    return {} if inputs else {"unused": np.zeros(batch, np.float32)}
 
 
 def _edges(array: np.ndarray, edges: Any) -> np.ndarray:
@@ -174,4 +182,4 @@ def _wide(original: TensorFlowOriginal, feed: Feed, own: list[np.ndarray]) -> tu
 def short(error: BaseException) -> str:
     """Return an error in one line, without the places of files."""
     text = re.sub(r"/\S*/", "", " ".join(str(error).split()))
-    return f"{type(error).__name__}: {text[-300:]}"
+    return f"{type(error).__name__}: {text[:300]}"

@@ -95,7 +95,6 @@ def _greedy(
     Returns:
         The chosen boxes, their scores at that time, and how many there are; what is behind them means nothing.
     """
-    operands = [overlaps.value, scores.value, limit.value, least.value]
 
     def choose(c: Emitter, shared: ir.Value, start: ir.Value, most: ir.Value, lowest: ir.Value) -> tuple[ir.Value, ...]:
         algorithms.handed(c, start, (boxes,))
@@ -108,10 +107,9 @@ def _greedy(
             own = b.op("Gather", shared, best, axis=0)
             if sigma:
                 factor = b.op("Exp", b.op("Mul", b.op("Mul", own, own), b.const(np.float32(-0.5 / sigma))))
-                weak = b.op("Mul", left, factor)
-                weak = b.op("Where", b.op("Greater", weak, lowest), weak, nothing)
-            else:
-                weak = b.op("Where", b.op("Greater", own, most), nothing, left)
+                left = b.op("Mul", left, factor)
+            gone = b.op("LessOrEqual", left, lowest) if sigma else b.op("Greater", own, most)
+            weak = b.op("Where", gone, nothing, left)
             here = b.op("Equal", mx.places(b, boxes), best)
             at = b.op("Equal", mx.places(b, count), k)
             return (
@@ -126,6 +124,7 @@ def _greedy(
         return places, values, number_kept
 
     results: list[tuple[ir.DataType, tuple[int, ...]]] = [(LONG, (count,)), (FLOAT, (count,)), (LONG, ())]
+    operands = (item.value for item in (overlaps, scores, limit, least))
     return algorithms.run(ctx, choose, *operands, results=results)
 
 

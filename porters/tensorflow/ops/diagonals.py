@@ -41,7 +41,7 @@ def diag_part(ctx: Context, node: Node, x: Tensor) -> Tensor:
     return found.held(after)
 
 
-@translates("MatrixDiag", "BatchMatrixDiag")
+@translates("MatrixDiag")
 def matrix_diag(ctx: Context, node: Node, x: Tensor) -> Tensor:
     """Translate vectors on the main diagonals of matrices."""
     import tensorflow as tf
@@ -70,7 +70,7 @@ def matrix_diag_v3(
     return found.held((*x.shape[: x.rank - trailing], *after))
 
 
-@translates("MatrixDiagPart", "BatchMatrixDiagPart")
+@translates("MatrixDiagPart")
 def matrix_diag_part(ctx: Context, node: Node, x: Tensor) -> Tensor:
     """Translate the main diagonals of matrices."""
     import tensorflow as tf
@@ -93,7 +93,7 @@ def matrix_diag_part_v3(ctx: Context, node: Node, x: Tensor, k: Tensor, padding:
     return found.held((*x.shape[:-2], *after))
 
 
-@translates("MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3", "BatchMatrixSetDiag")
+@translates("MatrixSetDiag", "MatrixSetDiagV2", "MatrixSetDiagV3")
 def matrix_set_diag(ctx: Context, node: Node, x: Tensor, diagonal: Tensor, k: Tensor | None = None) -> Tensor:
     """Translate diagonals of matrices replaced: they are spread over the matrices and chosen where they stand."""
     import tensorflow as tf
@@ -111,7 +111,7 @@ def matrix_set_diag(ctx: Context, node: Node, x: Tensor, diagonal: Tensor, k: Te
     return number(ctx, taken).where(spread, formula(ctx, x)).held(x.shape)
 
 
-@translates("MatrixBandPart", "BatchMatrixBandPart")
+@translates("MatrixBandPart")
 def band_part(ctx: Context, node: Node, x: Tensor, lower: Tensor, upper: Tensor) -> Tensor:
     """Translate matrices of which only a band is kept, as two triangles."""
     below, above = (int(known(item, "the width of a band").reshape(())) for item in (lower, upper))

@@ -19,7 +19,7 @@ def _text(value: bytes | str) -> str:
     return value.decode() if isinstance(value, bytes) else value
 
 
-@translates("GuaranteeConst", "DeepCopy", "Copy", "CopyHost", "DebugIdentity", "DebugIdentityV3", "ParallelConcat")
+@translates("GuaranteeConst", "DeepCopy", "ParallelConcat")
 def same(ctx: Context, node: Node, *tensors: Tensor) -> Tensor:
     """Return what is given; several parts are joined along the first axis."""
     return concatenated(ctx, list(tensors), 0)

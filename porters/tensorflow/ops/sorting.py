@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 
 from porters.tensorflow.context import Context
-from porters.tensorflow.dims import Expr, Shape
+from porters.tensorflow.dims import Dim, Expr, Shape, from_array
 from porters.tensorflow.formula import Formula, formula, number, sizes
 from porters.tensorflow.node import Node
 from porters.tensorflow.ops.scatter import LONG
@@ -127,14 +127,19 @@ def where(ctx: Context, node: Node, condition: Tensor) -> Tensor:
 # -- counting ----------------------------------------------------------------------------------------------------------
 
 
-def _bins(ctx: Context, size: Tensor) -> int:
-    return int(known(size, "the number of bins").reshape(()))
+def _bins(ctx: Context, size: Tensor) -> tuple[Dim, Formula]:
+    """Return the number of bins as a size and as an INT64 vector of one element."""
+    if size.array is not None:
+        (dim,) = from_array(size.array.reshape(-1))
+        return dim, sizes(ctx, [dim])
+    return ctx.unknown(), formula(ctx, size, dtype=LONG).reshape([1])
 
 
 @translates("Bincount", "DenseBincount")
 def bincount(ctx: Context, node: Node, x: Tensor, size: Tensor, weights: Tensor) -> Tensor:
     """Translate how often (or with which weight) each number is met; numbers beyond the last bin are left out."""
-    count, dtype = _bins(ctx, size), weights.dtype
+    dim, bins = _bins(ctx, size)
+    count, dtype = bins.squeeze(0), weights.dtype
     rows = formula(ctx, x, dtype=LONG)
     flat = x.rank < 2 or node.op == "Bincount"
     rows = rows.reshape([1, -1]) if flat else rows
@@ -144,26 +149,27 @@ def bincount(ctx: Context, node: Node, x: Tensor, size: Tensor, weights: Tensor)
         values = ones
     else:
         values = formula(ctx, weights).reshape([1, -1]) if flat else formula(ctx, weights)
-    lead = [1] if flat else [x.shape[0]]
-    base = number(ctx, 0, dtype).of("Expand", sizes(ctx, [*lead, count + 1]))
+    lead = sizes(ctx, [1] if flat else [x.shape[0]])
+    base = number(ctx, 0, dtype).of("Expand", lead.of("Concat", bins + 1, axis=0))
     binary = node.op == "DenseBincount" and node.attr("binary_output")
     total = base.of("ScatterElements", places, ones if binary else values, axis=1, reduction="max" if binary else "add")
-    found = total.slice(0, count, 1)
-    return found.squeeze(0).held((count,)) if flat else found.held((x.shape[0], count))
+    found = total.of("Slice", [0], bins, [1])
+    return found.squeeze(0).held((dim,)) if flat else found.held((x.shape[0], dim))
 
 
 @translates("HistogramFixedWidth")
 def histogram(ctx: Context, node: Node, x: Tensor, limits: Tensor, size: Tensor) -> Tensor:
     """Translate counts in bins of equal width; what lies outside counts to the bins at the ends."""
-    count, dtype = _bins(ctx, size), result_dtype(node)
+    dim, bins = _bins(ctx, size)
+    dtype, count = result_dtype(node), bins.cast(ir.DataType.DOUBLE)
     value = formula(ctx, x).reshape([-1])
     low, high = (formula(ctx, limits).take(place, 0) for place in (0, 1))
-    step = (high - low).cast(ir.DataType.DOUBLE) / float(count)
+    step = (high - low).cast(ir.DataType.DOUBLE) / count
     places = (value.maximum(low) - low).cast(ir.DataType.DOUBLE) / step
-    index = places.minimum(float(count - 1)).cast(LONG)
+    index = places.minimum(count - 1.0).cast(LONG)
     ones = number(ctx, 1, dtype).of("Expand", index.of("Shape", dtype=LONG))
-    base = number(ctx, np.zeros(count), dtype)
-    return base.of("ScatterElements", index, ones, axis=0, reduction="add").held((count,))
+    base = number(ctx, 0, dtype).of("Expand", bins)
+    return base.of("ScatterElements", index, ones, axis=0, reduction="add").held((dim,))
 
 
 # -- running products --------------------------------------------------------------------------------------------------

@@ -72,11 +72,13 @@ class Sample:
             else value
             for name, value in self.arguments.items()
         }
-        result = getattr(tf.raw_ops, self.op)(**given)
+        result = getattr(tf.raw_ops, BEGINS.get(self.op, self.op))(**given)
         results = result if isinstance(result, (tuple, list)) else [result]
         return list(tf.nest.flatten(self.then(*results) if self.then is not None else list(results)))
 
 
+# Ops whose operands no input can have: their samples begin with the op that makes such operands.
+BEGINS = {"Dequantize": "QuantizeV2"}
 SAMPLES: dict[str, list[Sample]] = {}
 
 
