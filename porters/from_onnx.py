@@ -13,12 +13,12 @@ from onnx_ir.passes import common
 from porters.canonicalize import canonicalize
 from porters.onnx.original import OnnxOriginal
 from porters.onnx.reading import provenance, read, refuse_private
-from zoo.sizes import settle_sizes
 from porters.onnx.upgrade import upgraded
 from porters.porter import Original, Translation
 from zoo.ascend.passes.fold_constants import FoldConstantsPass
 from zoo.graph import HANDLE, INLINE_BYTES, PARAMETER, PRODUCER, Provenance
 from zoo.inputs import InputSpec
+from zoo.sizes import settle_sizes
 
 # Operators whose small floats decide the size of the result.
 _MEASURED = ("Resize", "Upsample", "Range")

@@ -46,7 +46,9 @@ class TensorFlowPorter:
         model = walk.model(original.outputs)
         canonicalize(model)
         seconds = {"export": exported - started, "translate": time.perf_counter() - exported}
-        return Translation(model, specs, notes=_notes(walk.context.relaid), seconds=seconds)
+        return Translation(
+            model, specs, notes=_notes(walk.context.relaid) + _drawn(walk.context.drawn), seconds=seconds
+        )
 
 
 def _fixed(specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]]) -> list[InputSpec]:
@@ -62,6 +64,16 @@ def _notes(relaid: Mapping[str, str]) -> list[str]:
     return [
         f"{sum(label == item for item in relaid.values())} kernels are written in ONNX's order of axes, {label}"
         for label in labels
+    ]
+
+
+def _drawn(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    shown = ", ".join(names[:3]) + (" ..." if len(names) > 3 else "")
+    return [
+        f"{len(names)} operations draw random numbers ({shown}): their seeds are frozen and their generator is another "
+        "one, so that outputs which depend on them differ from the original"
     ]
 
 

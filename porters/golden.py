@@ -57,6 +57,8 @@ def record(original: Original, specs: Sequence[InputSpec]) -> tuple[list[GoldenC
         if total > MOST_BYTES:
             notes.append(f"golden data stops after {len(cases)} case(s): {total >> 20} MiB")
             break
+    if any(case.truth for case in cases) and original.details.get("truth"):
+        notes.append(f"float64 truth: {original.details['truth']}")
     return cases, notes
 
 

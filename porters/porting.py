@@ -188,7 +188,7 @@ def build_card(
     original: Original, translation: Translation, nodes: int, notes: Sequence[str], weights: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the card of a port; it holds no time, no path of this machine and no host name."""
-    details = {key: value for key, value in original.details.items() if key not in ("notes", "program")}
+    details = {key: value for key, value in original.details.items() if key not in ("notes", "program", "truth")}
     graph = translation.model.graph
     inputs = [spec.to_card() for spec in translation.inputs]
     built_for = [spec.to_card() for spec in original.inputs]

@@ -23,7 +23,10 @@ SCHEMES = {
     ),
     "exported": ("porters.pytorch.sources", "a .pt2 file of torch.export.save"),
     "torchscript": ("porters.pytorch.sources", "a file of torch.jit.save, with --input for each input"),
-    "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras file"),
+    "keras": ("porters.tensorflow.sources", "a name of keras.applications, or a .keras or .h5 file"),
+    "savedmodel": ("porters.tensorflow.graph_sources", "a directory with saved_model.pb (?signature=NAME&tags=A,B)"),
+    "frozen": ("porters.tensorflow.graph_sources", "a frozen graph, FILE.pb (?inputs=X,Y&outputs=Z)"),
+    "tf1": ("porters.tensorflow.graph_sources", "a checkpoint of TensorFlow 1 with its graph, PREFIX (?outputs=Z)"),
     "onnx": ("porters.onnx.sources", "an ONNX file of any opset, external data beside it"),
     "card": ("porters.cards", "a name of `zooport list`"),
 }

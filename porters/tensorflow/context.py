@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
@@ -30,7 +31,7 @@ from zoo.graph import HANDLE, GraphBuilder
 
 if TYPE_CHECKING:
     from porters.tensorflow.handles import Result
-    from porters.tensorflow.node import Node
+    from porters.tensorflow.node import FlatGraph, Node
 
 _RUNTIME_OPERATORS = {"//": "Div", "%": "Mod", "max": "Max", "min": "Min"}
 
@@ -42,18 +43,67 @@ class Context:
         builder: The graph under construction.
         node: The node being translated.
         relaid: Names of the weights that are written in another order of axes, with the orders.
+        drawn: Names of the operations that draw random numbers.
         marked: What each handle stands for: a result of the source's graph and the order of its axes.
     """
 
-    def __init__(self, builder: GraphBuilder) -> None:
+    def __init__(
+        self, builder: GraphBuilder, inline: Callable[[FlatGraph, Sequence[Tensor]], list[Tensor]] | None = None
+    ) -> None:
         self.builder = builder
+        self._inline = inline
+        self._inside = 0
+        # What was brought into an order of axes inside a body, which nothing outside can read.
+        self._cached: list[tuple[dict[Order, ir.Value], Order]] = []
         self.node: Node | None = None
         self.relaid: dict[str, str] = {}
         self.marked: dict[str, tuple[Result, Order]] = {}
+        self.drawn: list[str] = []
         self._origins: dict[str, tuple[Tensor, int]] = {}
         self._unknown = 0
         # The builder tells large constants apart by their identity, which must not be given to another array.
         self._alive: list[np.ndarray] = []
+
+    # -- bodies ---------------------------------------------------------------------------------------------------
+
+    def inline(self, graph: FlatGraph, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Translate a body into the graph under construction and return its results; it can be done again.
+
+        Raises:
+            Unfinished: If something in it has no translation.
+        """
+        if self._inline is None:
+            raise InternalError("a context without a walk has no bodies")
+        self._inside += 1
+        try:
+            return self._inline(graph, tensors)
+        finally:
+            self._inside -= 1
+
+    @contextlib.contextmanager
+    def scope(self, name: str) -> Iterator[GraphBuilder]:
+        """Emit into a new sub-graph; what is emitted inside is forgotten behind it, what stands outside is seen."""
+        outer, origins, cached = self.builder, dict(self._origins), self._cached
+        self.builder = GraphBuilder(outer.unique(name), parent=outer)
+        self._cached = []
+        try:
+            yield self.builder
+        finally:
+            for held, order in self._cached:
+                held.pop(order, None)
+            self.builder, self._origins, self._cached = outer, origins, cached
+
+    def knows(self, dim: Dim) -> bool:
+        """Say whether a size can be computed from the values that are there."""
+        if isinstance(dim, int):
+            return True
+        return all(
+            all(self.knows(item) for item in part.definition[1:])
+            if part.definition is not None
+            else part.name in self._origins
+            for product, _ in dim.terms
+            for part in product
+        )
 
     # -- emitting -------------------------------------------------------------------------------------------------
 
@@ -178,14 +228,15 @@ class Context:
 
     def is_result(self, tensor: Tensor, result: Result) -> None:
         """Note which result of the source's graph ``tensor`` is, unless it is known as an earlier one already."""
-        if tensor.result is None and not is_parameter(tensor):
+        if tensor.result is None and not self._inside and not is_parameter(tensor):
             tensor.result = result
             if isinstance(tensor, Held):
                 self.mark(tensor.value, result, tensor.held_order)
 
     def mark(self, value: ir.Value, result: Result, order: Order) -> None:
         """Give a computed value the handle of the result that it is, with its axes in ``order``."""
-        if value.producer() is not None and HANDLE not in value.metadata_props:
+        # A value of a body stands for many: one of each round, or none.
+        if not self._inside and value.producer() is not None and HANDLE not in value.metadata_props:
             handle = result.handle(order)
             value.metadata_props[HANDLE] = handle
             self.marked[handle] = (result, order)
@@ -200,6 +251,7 @@ class Context:
 
     def _value(self, tensor: Tensor, order: Order) -> ir.Value:
         if order not in tensor.cache:
+            self._cached.append((tensor.cache, order))
             if isinstance(tensor, Held):
                 tensor.cache[order] = self._transposed(tensor.value, tensor.held_order, order)
             elif isinstance(tensor, Constant):

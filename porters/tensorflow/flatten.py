@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from porters.tensorflow.arrays import ARRAYS, as_list_operation
+from porters.tensorflow.frames import restructure
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node, Variable
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
+# Control flow -> the attributes that name its bodies, and how many operands the bodies do not get.
+CONTROL = {
+    **dict.fromkeys(("If", "StatelessIf"), (("then_branch", "else_branch"), 1)),
+    **dict.fromkeys(("Case", "StatelessCase"), (("branches",), 1)),
+    **dict.fromkeys(("While", "StatelessWhile"), (("cond", "body"), 0)),
+}
 # Operations that return their inputs; those of the second set only where an assertion holds.
 IDENTITIES = frozenset(
     {
@@ -18,6 +27,8 @@ IDENTITIES = frozenset(
     }
 )
 LayerOf = Callable[[Any], str]
+# Stands for what is computed further on and comes round again, in the loops of TensorFlow 1.
+LATER = Edge(Node("Later", "", "", [], [None], [None], lambda name: None), 0)
 
 
 def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatGraph:
@@ -28,13 +39,15 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
         captured: Name of a captured placeholder -> :class:`Variable`, or the array it stands for.
         layer_of: Returns the layer path of an operation.
     """
-    reader = _Reader(layer_of)
+    reader = _Reader(layer_of, graph)
     edges: dict[str, Edge] = {}
     inputs: list[Node] = []
     for tensor in graph.inputs:
         held = captured.get(tensor.name)
         if held is None:
             node = reader.add(tensor.op, INPUT, [], payload=len(inputs))
+            # A tensor in the middle of a graph may be fed too, which need not be its operation's only result.
+            node.shapes, node.dtypes = [_shape(tensor)], [_dtype(tensor)]
             inputs.append(node)
         elif isinstance(held, Variable):
             node = reader.weight(tensor.op, held)
@@ -42,25 +55,29 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
             node = reader.add(tensor.op, CONST, [], payload=held)
         edges[tensor.name] = Edge(node, 0)
     reader.read(graph, edges, "", "")
-    return FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], reader.writes)
+    flat = FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], reader.writes)
+    restructure(flat)
+    return flat
 
 
 class _Reader:
-    """Collects nodes; one weight node for each variable, however often it is read."""
+    """Collects nodes; one weight node for each variable, however often it is read, in bodies too."""
 
-    def __init__(self, layer_of: LayerOf) -> None:
+    def __init__(self, layer_of: LayerOf, root: Any, outer: _Reader | None = None) -> None:
+        self.root = root
         self.nodes: list[Node] = []
         self.layer_of = layer_of
-        self.weights: dict[int, Node] = {}
-        self.writes: list[Node] = []
+        self.weights: dict[int, Node] = outer.weights if outer else {}
+        self.writes: list[Node] = outer.writes if outer else []
 
     def read(self, graph: Any, edges: dict[str, Edge], prefix: str, layer: str) -> None:
         """Append the graph's operations; ``edges`` maps names of tensors and grows."""
+        cycles: list[tuple[Node, Any]] = []
         for op in graph.get_operations():
             outputs = op.outputs
-            if outputs and outputs[0].name in edges:
+            if outputs and all(tensor.name in edges for tensor in outputs):
                 continue
-            sources = [edges[tensor.name] for tensor in op.inputs]
+            sources = [edges.get(tensor.name, LATER) for tensor in op.inputs]
             here = layer or self.layer_of(op)
             if op.type.startswith("Assign"):
                 self.writes.append(self.add(op, op.type, sources, prefix=prefix, layer=here))
@@ -70,19 +87,56 @@ class _Reader:
                 results = sources
             elif op.type in CALLS:
                 results = self.call(op, graph, sources, prefix, here)
+            elif op.type in ARRAYS:
+                results = as_list_operation(op, sources, functools.partial(self.add, prefix=prefix, layer=here))
             else:
                 kind = CONST if op.type == "Const" else op.type
                 payload = _constant(op) if kind == CONST else None
                 node = self.add(op, kind, sources, payload=payload, prefix=prefix, layer=here)
+                if op.type in CONTROL:
+                    node.bodies = self.bodies(op, graph, sources, node.name, here)
                 results = [Edge(node, index) for index in range(len(outputs))]
-            edges.update({tensor.name: edge for tensor, edge in zip(outputs, results, strict=False)})
+                if LATER in sources:
+                    cycles.append((node, op))
+            found = {tensor.name: edge for tensor, edge in zip(outputs, results, strict=False)}
+            edges.update({name: edge for name, edge in found.items() if name not in edges})
+        for node, op in cycles:
+            node.inputs = [edges[tensor.name] for tensor in op.inputs]
 
     def call(self, op: Any, graph: Any, sources: list[Edge], prefix: str, layer: str) -> list[Edge]:
         """Inline the function that ``op`` calls and return what it returns."""
-        body = _function_body(graph, op.get_attr("f").name)
+        body = _function_body(graph, self.root, op.get_attr("f").name, op.inputs)
         edges = {tensor.name: edge for tensor, edge in zip(body.inputs, sources, strict=True)}
         self.read(body, edges, f"{prefix}{op.name}/", layer)
         return [edges[tensor.name] for tensor in body.outputs]
+
+    def bodies(self, op: Any, graph: Any, sources: list[Edge], name: str, layer: str) -> dict[str, FlatGraph]:
+        """Return the flat bodies of control flow; a weight or constant that stays the same is read from outside."""
+        attributes, skipped = CONTROL[op.type]
+        named: dict[str, Any] = {}
+        for attribute in attributes:
+            held = op.get_attr(attribute)
+            several = held if isinstance(held, list) else [held]
+            named |= {f"{attribute}_{at}" if several is held else attribute: item for at, item in enumerate(several)}
+        # What a loop carries has the shapes of its results, which hold in every round.
+        like = op.outputs if "body" in named else op.inputs[skipped:]
+        found = {key: _function_body(graph, self.root, item.name, like) for key, item in named.items()}
+        operands = sources[skipped:]
+        fixed = _unchanged(found["body"]) if "body" in found else set(range(len(operands)))
+        return {key: self.body(body, operands, fixed, f"{name}/{key}/", layer) for key, body in found.items()}
+
+    def body(self, graph: Any, operands: list[Edge], fixed: set[int], prefix: str, layer: str) -> FlatGraph:
+        """Return one body as a flat graph; ``fixed`` are the operands that are the same whenever it runs."""
+        reader = _Reader(self.layer_of, self.root, self)
+        edges: dict[str, Edge] = {}
+        inputs: list[Node] = []
+        for at, (tensor, operand) in enumerate(zip(graph.inputs, operands, strict=True)):
+            node = reader.add(tensor.op, INPUT, [], payload=at, prefix=prefix, layer=layer)
+            inputs.append(node)
+            outside = at in fixed and operand.node.op in (CONST, WEIGHT)
+            edges[tensor.name] = operand if outside else Edge(node, 0)
+        reader.read(graph, edges, prefix, layer)
+        return FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], [])
 
     def add(
         self, op: Any, kind: str, inputs: list[Edge], payload: Any = None, prefix: str = "", layer: str | None = None
@@ -111,13 +165,32 @@ class _Reader:
         return self.weights[id(variable)]
 
 
-def _function_body(graph: Any, name: str) -> Any:
+def _unchanged(body: Any) -> set[int]:
+    """Return which results of a loop's body are the operands of the same place."""
+    names = {tensor.name: at for at, tensor in enumerate(body.inputs)}
+    found = set()
+    for at, returned in enumerate(body.outputs):
+        tensor = returned
+        while tensor.op.type == "Identity":
+            tensor = tensor.op.inputs[0]
+        if names.get(tensor.name) == at:
+            found.add(at)
+    return found
+
+
+def _function_body(graph: Any, root: Any, name: str, operands: Sequence[Any]) -> Any:
+    """Return the graph of a function; where it is known by its definition only, for operands of these shapes.
+
+    Functions that functions call stand in the outermost graph (``root``) where all of them come from a file.
+    """
     from tensorflow.python.framework import function_def_to_graph
 
-    function = graph._get_function(name)
+    function = graph._get_function(name) or root._get_function(name)
     body = getattr(function, "graph", None)
     if body is None:
-        body = function_def_to_graph.function_def_to_graph(function.cached_definition)
+        shapes = [tensor.shape for tensor in operands]
+        with root.as_default():  # where the functions that it calls itself are found
+            body = function_def_to_graph.function_def_to_graph(function.cached_definition, input_shapes=shapes)
     return body
 
 
@@ -138,4 +211,5 @@ def _dtype(tensor: Any) -> np.dtype[Any] | None:
     if tensor.dtype in (tf.resource, tf.variant, tf.string):
         return None
     kind: np.dtype[Any] = np.dtype(tensor.dtype.as_numpy_dtype)
-    return kind
+    # NumPy has TensorFlow's quantised types as records of one integer.
+    return kind if kind.names is None else kind[0].base

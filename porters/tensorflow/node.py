@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -56,6 +56,8 @@ class Node:
         payload: The array of a constant, the :class:`Variable` of a weight, the number of an input.
         source: TensorFlow's operation, for evaluating it.
         uses: How many times the graph reads it.
+        bodies: The graphs that control flow runs, by the name of the attribute that holds them: each has one input for
+            each operand that it is called with. A weight or constant that a body reads is the node outside.
     """
 
     op: str
@@ -68,6 +70,7 @@ class Node:
     payload: Any = field(default=None, repr=False)
     source: Any = field(default=None, repr=False)
     uses: int = 0
+    bodies: Mapping[str, FlatGraph] = field(default_factory=dict, repr=False)
 
     @property
     def constant(self) -> np.ndarray | None:
@@ -90,3 +93,18 @@ class FlatGraph:
     inputs: list[Node]
     outputs: list[Edge]
     writes: list[Node]
+
+    def everywhere(self) -> Iterator[Node]:
+        """Yield the nodes, those of bodies behind the node that runs them."""
+        for node in self.nodes:
+            yield node
+            for body in node.bodies.values():
+                yield from body.everywhere()
+
+    def read(self) -> Iterator[Edge]:
+        """Yield each value as often as it is read, in bodies too."""
+        yield from self.outputs
+        for node in self.nodes:
+            yield from node.inputs
+            for body in node.bodies.values():
+                yield from body.read()

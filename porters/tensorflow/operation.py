@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from porters.tensorflow import wide_kernels
@@ -26,6 +26,8 @@ def run(node: Node, tensors: Sequence[Any], *, wide: bool = False) -> list[Any]:
     from tensorflow.python.eager import context, execute
 
     definition = node.source.op_def
+    if definition.name in _OF_VARIABLES:
+        return [_OF_VARIABLES[definition.name](node, *tensors)]
     if wide and definition.name in wide_kernels.KERNELS:
         return [wide_kernels.KERNELS[definition.name](node, *tensors)]
     attributes: list[Any] = []
@@ -36,6 +38,32 @@ def run(node: Node, tensors: Sequence[Any], *, wide: bool = False) -> list[Any]:
             definition.name, len(node.source.outputs), list(tensors), tuple(attributes), context.context()
         )
     return list(results)
+
+
+def _gather(node: Node, table: Any, indices: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.gather(table, indices, batch_dims=node.attr("batch_dims"))
+
+
+def _gather_nd(node: Node, table: Any, indices: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.gather_nd(table, indices)
+
+
+def _shape(node: Node, variable: Any) -> Any:
+    import tensorflow as tf
+
+    return tf.shape(variable, out_type=node.attr("out_type"))
+
+
+# Operations that read a variable by its handle, which stands in the flat graph as its value.
+_OF_VARIABLES: dict[str, Callable[..., Any]] = {
+    "ResourceGather": _gather,
+    "ResourceGatherNd": _gather_nd,
+    "VariableShape": _shape,
+}
 
 
 def _attribute(kind: str, value: Any, *, wide: bool) -> Any:

@@ -62,7 +62,9 @@ class TensorFlowOriginal:
             traced = self.trace(self.inputs)
             self._program = Program(flatten(traced.graph, traced.captured, traced.layer_of))
         arrays = [feed[spec.name] for spec in self.inputs]
-        return dict(zip(self.outputs, self._program.run(arrays, wide=True), strict=True))
+        found = dict(zip(self.outputs, self._program.run(arrays, wide=True), strict=True))
+        self.details = {**self.details, "truth": "the traced graph, run operation by operation with float64 constants"}
+        return found
 
     def _named_variables(self) -> Iterable[tuple[str, Any]]:
         """Yield each ``tf.Variable`` with the name that its framework gives it, which need not be unique."""
@@ -111,8 +113,17 @@ class KerasOriginal(TensorFlowOriginal):
             arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
         if precision not in self._rebuilt:
             self._rebuilt[precision] = rebuild(self.model, precision)
-        with policy(precision), eagerly():
-            return self._named(self.call(arrays, self._rebuilt[precision]))
+        import tensorflow as tf
+
+        try:
+            with policy(precision), eagerly():
+                found = self._named(self.call(arrays, self._rebuilt[precision]))
+        except tf.errors.OpError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise PrecisionUnavailableError(f"rebuilt in {precision}, it does not run: {reason}") from error
+        if precision == "float64":
+            self.details = {**self.details, "truth": "the model, built again under Keras' dtype policy float64"}
+        return found
 
     def _predict(self, arrays: list[np.ndarray]) -> Any:
         """Run the model as Keras itself predicts with it: as a ``tf.function``."""

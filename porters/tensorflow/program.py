@@ -10,6 +10,7 @@ import numpy as np
 
 from porters.porter import PrecisionUnavailableError
 from porters.tensorflow import operation
+from porters.tensorflow.interpret import run_control
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
 
 # What is not computed.
@@ -93,6 +94,21 @@ class Chain:
         self.wide = wide
         self.held: dict[Edge, Any] = {}
         self._feed = feed
+        # What each body of control flow needs, in order; shared by the chains of its rounds.
+        self._orders: dict[int, list[Node]] = {}
+
+    def inner(self) -> Chain:
+        """Return a chain for one run of a body."""
+        chain = Chain(self._feed, wide=self.wide)
+        chain._orders = self._orders
+        return chain
+
+    def order(self, body: FlatGraph) -> list[Node]:
+        """Return the operations that a body's results need, in the order in which they can be computed."""
+        if id(body) not in self._orders:
+            needed = closure(edge.node for edge in body.outputs)
+            self._orders[id(body)] = [node for node in body.nodes if node in needed]
+        return self._orders[id(body)]
 
     def hold(self, edge: Edge, array: np.ndarray) -> None:
         """Take a value from outside."""
@@ -107,7 +123,13 @@ class Chain:
         if node.op in LEAVES:
             return
         try:
-            results = operation.run(node, [self.read(edge) for edge in node.inputs], wide=self.wide)
+            operands = [self.read(edge) for edge in node.inputs]
+            if node.bodies:
+                results = run_control(self, node, operands)
+            else:
+                results = operation.run(node, operands, wide=self.wide)
+        except PrecisionUnavailableError:
+            raise  # of an operation in a body, which it names
         except Exception as error:  # TensorFlow raises one of many classes where it has no kernel
             precision = "in float64" if self.wide else "alone"
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

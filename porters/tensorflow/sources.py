@@ -14,6 +14,7 @@ import numpy as np
 
 from porters.source import SourceOptions, with_inputs
 from porters.tensorflow import runtime, signature
+from porters.tensorflow.keras_files import lambdas
 from porters.tensorflow.original import FunctionOriginal, KerasOriginal, TensorFlowOriginal
 from porters.tensorflow.precision import fresh_names
 from porters.tensorflow.recalibrate import BATCH, recalibrate
@@ -62,8 +63,18 @@ def open_factory(rest: str, factory: Callable[[], Any], options: SourceOptions) 
     original = open_live(_seeded(factory, options.seed), options)
     original.reference, original.name = f"python:{rest}", rest.rpartition(":")[2].lower()
     if options.weights is None:
-        original.checkpoint = _calibrated(original, options.seed)
+        given = _brings_weights(original, factory, options.seed)
+        original.checkpoint = {"kind": "package"} if given else _calibrated(original, options.seed)
     return original
+
+
+def _brings_weights(original: TensorFlowOriginal, factory: Callable[[], Any], seed: int) -> bool:
+    """Say whether a factory's model has weights of its own: with another seed they are the same."""
+    if not isinstance(original, KerasOriginal) or not original.model.weights:
+        return False
+    other = _seeded(factory, seed + 1)
+    pairs = zip(original.model.weights, other.weights, strict=True)
+    return all(np.array_equal(mine.numpy(), theirs.numpy()) for mine, theirs in pairs)
 
 
 # -- Keras -----------------------------------------------------------------------------------------------------------
@@ -130,6 +141,15 @@ def _saved(file: Path, options: SourceOptions) -> KerasOriginal:
             # safe_mode: a file may hold Python code (a Lambda layer), which is never run.
             model = keras.models.load_model(file, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises anything here: the file is the user's
+        code = lambdas(file)
+        if code:
+            raise UserError(
+                f"the Keras file holds Python code, which is not run: the Lambda layer{'s' * (len(code) > 1)}"
+                f" {', '.join(code)}",
+                place=str(file),
+                expected="layers that Keras knows",
+                hint="build the model in Python and load the weights: python:module:factory --weights FILE",
+            ) from error
         raise UserError("the Keras file cannot be loaded", place=str(file), got=_first_line(error)) from error
     checkpoint: dict[str, Any] = {"kind": "file", "files": [_hashed(file)]}
     if options.weights is not None:

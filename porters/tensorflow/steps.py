@@ -106,6 +106,7 @@ def _held_in_port(traced: Traced, ported: Sequence[InputSpec], outputs: Sequence
 
 
 def _in_order(array: np.ndarray, order: Order) -> np.ndarray:
+    array = np.asarray(array)  # TensorFlow returns a scalar as NumPy's scalar
     return np.ascontiguousarray(array.transpose(order)) if order and len(order) > 1 else array
 
 

@@ -37,6 +37,13 @@ def _axis(value: Any) -> int:
     return int(np.asarray(value).reshape(()))
 
 
+def _split(node: Node, array: np.ndarray, sizes: np.ndarray, axis: np.ndarray) -> list[np.ndarray]:
+    counts = [int(size) for size in sizes]
+    if -1 in counts:
+        counts[counts.index(-1)] = array.shape[_axis(axis)] - sum(count for count in counts if count != -1)
+    return list(np.split(array, np.cumsum(counts)[:-1], axis=_axis(axis)))
+
+
 RULES: dict[str, Rule] = {
     "AddV2": _elementwise(lambda a, b: a + b),
     "Add": _elementwise(lambda a, b: a + b),
@@ -56,6 +63,9 @@ RULES: dict[str, Rule] = {
     "Slice": lambda node, a, begin, size: a[tuple(
         slice(int(b), None if s == -1 else int(b + s)) for b, s in zip(begin, size, strict=True)
     )],
+    "SplitV": _split,
+    "Split": lambda node, axis, a: np.split(a, int(node.attr("num_split")), axis=_axis(axis)),
+    "BroadcastTo": lambda node, a, shape: np.broadcast_to(a, shape.astype(np.int64)),
     "Squeeze": lambda node, a: np.squeeze(a, axis=tuple(node.attr("squeeze_dims")) or None),
     "ExpandDims": lambda node, a, axis: np.expand_dims(a, _axis(axis)),
     "Reshape": lambda node, a, shape: a.reshape(shape.astype(np.int64)),
@@ -82,9 +92,13 @@ def evaluate(node: Node, arrays: Sequence[np.ndarray | None]) -> list[np.ndarray
     if result is None:
         return None
     results = result if isinstance(result, list) else [result]
-    return [
-        np.asarray(item if isinstance(item, (np.ndarray, Expr)) else as_dim(item), dtype=object) for item in results
-    ]
+    found = [np.asarray(item if isinstance(item, (np.ndarray, Expr)) else as_dim(item), object) for item in results]
+    return [_plain(array, dtype) for array, dtype in zip(found, node.dtypes, strict=False)]
+
+
+def _plain(array: np.ndarray, dtype: np.dtype[Any] | None) -> np.ndarray:
+    """Return an array of numbers where no element is symbolic any more."""
+    return array if any(isinstance(item, Expr) for item in array.reshape(-1)) else array.astype(dtype)
 
 
 def number_of(shape: Sequence[Any]) -> Any:

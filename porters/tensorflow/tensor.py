@@ -147,6 +147,37 @@ class Reshaped(Tensor):
         return found if found is not None else logical(self.rank)
 
 
+@final
+@dataclass(eq=False)
+class Complex(Tensor):
+    """A complex value as its real and its imaginary part: ONNX has the type and next to no operator for it."""
+
+    real: Tensor
+    imag: Tensor
+
+    @property
+    def parts(self) -> tuple[Tensor, Tensor]:
+        """Both parts."""
+        return self.real, self.imag
+
+    @staticmethod
+    def of(real: Tensor, imag: Tensor) -> Complex:
+        """Return the complex value of two parts of one shape."""
+        return Complex(real.shape, Complex.dtype_of(real), real, imag)
+
+    @staticmethod
+    def dtype_of(part: Tensor) -> ir.DataType:
+        """Return the complex type whose parts are of the type of ``part``."""
+        import onnx_ir as ir
+
+        return ir.DataType.COMPLEX128 if part.dtype == ir.DataType.DOUBLE else ir.DataType.COMPLEX64
+
+
+def is_complex(dtype: np.dtype[Any] | None) -> bool:
+    """Say whether TensorFlow's type is a complex one."""
+    return dtype is not None and dtype.kind == "c"
+
+
 def follow_units(base: Tensor, shape: Shape) -> Order | None:
     """Return the order of ``base`` seen through a reshape that only adds or removes axes of size one.
 

@@ -45,12 +45,12 @@ def trace(call: Callable[..., Any], specs: Sequence[InputSpec], names: dict[int,
 
     function = tf.function(recorded, autograph=False)
     graph = function.get_concrete_function(*tensor_specs(specs)).graph
-    return Traced(graph, _captured(graph, names), lambda op: layers.get(op.name) or _scope(op))
+    return Traced(graph, _captured(graph, names), lambda op: layers.get(op.name) or scope(op))
 
 
 def traced_function(concrete: Any, names: dict[int, str]) -> Traced:
     """Take the graph of a concrete function as it is; layers are its name scopes."""
-    return Traced(concrete.graph, _captured(concrete.graph, names), _scope)
+    return Traced(concrete.graph, _captured(concrete.graph, names), scope)
 
 
 def tensor_specs(specs: Sequence[InputSpec]) -> list[Any]:
@@ -71,7 +71,8 @@ def _legal(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "_.-/" else "_" for letter in name)
 
 
-def _scope(op: Any) -> str:
+def scope(op: Any) -> str:
+    """Return the name scope of an operation, which stands for its layer."""
     # An operation that stands in no scope is a place of its own.
     return str(op.name.rpartition("/")[0] or op.name)
 

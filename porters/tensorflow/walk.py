@@ -11,16 +11,21 @@ from porters.porter import Unsupported, UnsupportedOpsError
 from porters.tensorflow import registry, symbolic
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
+from porters.tensorflow.fold import evaluated
 from porters.tensorflow.handles import Result
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node
-from porters.tensorflow.registry import Match, Untranslatable
-from porters.tensorflow.tensor import Constant, Held, Tensor, Weight, logical, permuted
+from porters.tensorflow.registry import Match, Unfinished, Untranslatable
+from porters.tensorflow.tensor import Complex, Constant, Held, Tensor, Weight, is_complex, logical, permuted
 from zoo.graph import GraphBuilder, Provenance
 from zoo.inputs import InputSpec, numpy_dtype
 
 # Operations that exist only with strings, tables or files: no numeric graph can hold them.
 _HINT_TEXT = "cut the model at the first numeric tensor: strings, tables and files have no static form"
-_HINT_WRITE = "the model writes this variable while it runs; a static graph has no state"
+_HINT_COMPLEX = "no runtime returns complex numbers: let the model return their real and imaginary part"
+_HINT_WRITE = (
+    "the model writes this variable while it runs, and a static graph has no state: make the state an input and an"
+    " output (of a recurrent layer: stateful=False, return_state=True and initial_state)"
+)
 
 
 class Walk:
@@ -29,14 +34,15 @@ class Walk:
     def __init__(self, graph: FlatGraph, inputs: Sequence[InputSpec], name: str) -> None:
         registry.load()
         self.graph = graph
-        for edge in [edge for node in graph.nodes for edge in node.inputs] + list(graph.outputs):
+        for edge in graph.read():
             edge.node.uses += 1
         self.specs = inputs
-        self.context = Context(GraphBuilder(name))
+        self.context = Context(GraphBuilder(name), self._inline)
         self.done: dict[Node, list[Tensor]] = {}
         self.unsupported: list[Unsupported] = []
         self.matches: dict[Node, Match] = {}
         self.named: set[str] = set()
+        self.needed: set[Node] = set()
 
     def model(self, outputs: Sequence[str]) -> ir.Model:
         """Translate and return the model, its outputs named ``outputs``.
@@ -48,11 +54,14 @@ class Walk:
         for node, spec in zip(self.graph.inputs, self.specs, strict=True):
             self.done[node] = [self._input(spec)]
         reserved = [builder.unique(name) for name in outputs]
-        needed = self._needed()
+        self.needed = needed = self._needed()
         self._check(needed)
         for node in self.graph.nodes:
             if node in needed and node not in self.done:
                 self._visit(node)
+        for edge in self.graph.outputs:
+            if edge.node in self.done and isinstance(self.done[edge.node][edge.output], Complex):
+                self._refuse(edge.node, _HINT_COMPLEX)
         if self.unsupported:
             raise UnsupportedOpsError(self.unsupported)
         values = [self._output(edge, name) for edge, name in zip(self.graph.outputs, reserved, strict=True)]
@@ -72,20 +81,30 @@ class Walk:
             if found is not None:
                 self.matches[node] = found
             stack += [edge.node for edge in (found.inputs if found is not None else node.inputs)]
+            stack += [edge.node for body in node.bodies.values() for edge in body.outputs]
         return needed
 
     def _check(self, needed: set[Node]) -> None:
-        known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS}
-        for node in self.graph.nodes:
-            if node in needed and node.op not in known and node not in self.matches:
-                text = any(dtype is None for dtype in node.dtypes)
-                self._refuse(node, _HINT_TEXT if text else "")
+        known = {CONST, INPUT, WEIGHT, *registry.TRANSLATORS, *registry.COMPLEX}
+        unknown = [
+            node
+            for node in self.graph.everywhere()
+            if node in needed and node.op not in known and node not in self.matches
+        ]
+        texts = [node for node in unknown if _is_text(node)]
+        # Where numbers come out of them, the rest of the model begins.
+        ends = [node.name for node in texts if node.dtypes and None not in node.dtypes]
+        hint = f"{_HINT_TEXT}: at {', '.join(ends)}" if ends else _HINT_TEXT
+        for node in unknown:
+            self._refuse(node, hint if node in texts else "")
         for node in self.graph.writes:
             if node.inputs[0].node in needed:
                 self._refuse(node, _HINT_WRITE)
 
     def _refuse(self, node: Node, hint: str) -> None:
-        self.unsupported.append(Unsupported(node.op, node.layer, node.name, hint))
+        refusal = Unsupported(node.op, node.layer, node.name, hint)
+        if refusal not in self.unsupported:  # a body may be translated more than once
+            self.unsupported.append(refusal)
 
     # -- the walk -----------------------------------------------------------------------------------------------------
 
@@ -101,11 +120,29 @@ class Walk:
             except Untranslatable as reason:
                 self._refuse(node, str(reason))
                 return
+            except Unfinished:
+                return
         if results is not None:
             self.done[node] = [self._refined(node, index, tensor) for index, tensor in enumerate(results)]
             for index, tensor in enumerate(self.done[node]):
                 if index < len(node.dtypes) and node.dtypes[index] == tensor.dtype.numpy():
                     self.context.is_result(tensor, Result.of(node, index))
+
+    def _inline(self, graph: FlatGraph, tensors: Sequence[Tensor]) -> list[Tensor]:
+        """Translate a body where the context emits now, its inputs being ``tensors``; it can be done again."""
+        outer, mine = self.context.node, [*graph.inputs, *graph.nodes]
+        self.done |= {node: [tensor] for node, tensor in zip(graph.inputs, tensors, strict=True) if node.op == INPUT}
+        try:
+            for node in graph.nodes:
+                if node in self.needed and node not in self.done:
+                    self._visit(node)
+            if any(edge.node not in self.done for edge in graph.outputs):
+                raise Unfinished
+            return [self.done[edge.node][edge.output] for edge in graph.outputs]
+        finally:
+            self.context.node = outer
+            for node in mine:
+                self.done.pop(node, None)
 
     def _translate(self, node: Node, found: Match | None, tensors: Sequence[Tensor]) -> Sequence[Tensor] | None:
         if found is not None:
@@ -114,14 +151,25 @@ class Walk:
             return [self._constant(node)]
         if node.op == WEIGHT:
             return [self._weight(node)]
-        arrays = symbolic.evaluate(node, [tensor.array for tensor in tensors])
+        known = [tensor.array for tensor in tensors]
+        arrays = symbolic.evaluate(node, known)
         if arrays is not None:
             return [self.context.constant(array, _dtype(node, index)) for index, array in enumerate(arrays)]
-        translator = registry.TRANSLATORS.get(node.op)
+        array = self._folded(node, known)
+        if array is not None:
+            return [self.context.constant(array)]
+        translator = registry.find(node, tensors)
         if translator is None:
             return None  # the check has noted it
         result = translator(self.context, node, *tensors)
         return [result] if isinstance(result, Tensor) else result
+
+    @staticmethod
+    def _folded(node: Node, known: Sequence[np.ndarray | None]) -> np.ndarray | None:
+        import tensorflow as tf
+
+        with tf.init_scope():
+            return evaluated(node, known)
 
     def _refined(self, node: Node, index: int, tensor: Tensor) -> Tensor:
         """Put in the sizes that TensorFlow knows and the translation does not."""
@@ -147,6 +195,8 @@ class Walk:
     def _constant(self, node: Node) -> Tensor:
         if node.dtypes[0] is None:
             raise Untranslatable(_HINT_TEXT)
+        if is_complex(node.dtypes[0]):
+            return Complex.of(*(self.context.constant(part.copy()) for part in (node.payload.real, node.payload.imag)))
         return self.context.constant(node.payload)
 
     @staticmethod
@@ -167,6 +217,11 @@ class Walk:
         value.name = name
         self.named.add(name)
         return value
+
+
+def _is_text(node: Node) -> bool:
+    """Say whether an operation reads or makes what has no numbers: strings, tables, files."""
+    return any(dtype is None for dtype in [*node.dtypes, *(edge.node.dtypes[edge.output] for edge in node.inputs)])
 
 
 def _dtype(node: Node, index: int) -> ir.DataType:

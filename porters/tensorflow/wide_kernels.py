@@ -65,6 +65,20 @@ def _resize(node: Node, x: Any, size: Any) -> Any:
     return tf.einsum("ih,bhwc,jw->bijc", rows, tf.cast(x, tf.float64), columns)
 
 
+def _resized_convolution(node: Node, x: Any, size: Any, paddings: Any, kernel: Any) -> Any:
+    import tensorflow as tf
+
+    height, width = size.numpy().tolist()
+    align = bool(node.attr("resize_align_corners"))
+    rows, columns = (
+        _bilinear(*_positions(int(before), after, align=align, half=False), int(before), half=False)
+        for before, after in zip(x.shape[1:3], (height, width), strict=True)
+    )
+    resized = tf.einsum("ih,bhwc,jw->bijc", rows, x, columns)
+    padded = tf.raw_ops.MirrorPad(input=resized, paddings=paddings, mode=node.attr("mode"))
+    return tf.raw_ops.Conv2D(input=padded, filter=kernel, strides=node.attr("strides"), padding=node.attr("padding"))
+
+
 def _positions(before: int, after: int, *, align: bool, half: bool) -> tuple[np.ndarray, np.ndarray]:
     """Return where in the image each pixel of the result lies: the pixel before it, and how far behind that."""
     scale = (before - 1) / (after - 1) if align and after > 1 else before / after
@@ -100,10 +114,28 @@ def _cubic(distance: np.ndarray, a: float) -> np.ndarray:
     return np.where(distance <= 1, near, np.where(distance < 2, far, 0.0))
 
 
+def _adjust_hue(node: Node, images: Any, delta: Any) -> Any:
+    import tensorflow as tf
+
+    hue, saturation, value = tf.unstack(tf.raw_ops.RGBToHSV(images=images), axis=-1)
+    return tf.raw_ops.HSVToRGB(images=tf.stack([tf.math.floormod(hue + delta, 1.0), saturation, value], axis=-1))
+
+
+def _adjust_saturation(node: Node, images: Any, scale: Any) -> Any:
+    import tensorflow as tf
+
+    hue, saturation, value = tf.unstack(tf.raw_ops.RGBToHSV(images=images), axis=-1)
+    scaled = tf.clip_by_value(saturation * scale, 0.0, 1.0)
+    return tf.raw_ops.HSVToRGB(images=tf.stack([hue, scaled, value], axis=-1))
+
+
 # What TensorFlow calls the operation -> its only result that has a meaning in inference, from float64 operands.
 KERNELS: Mapping[str, Callable[..., Any]] = {
     **dict.fromkeys(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"), _batch_norm),
     **dict.fromkeys(("ResizeBilinear", "ResizeBicubic"), _resize),
+    "FusedResizeAndPadConv2D": _resized_convolution,
+    "AdjustHue": _adjust_hue,
+    "AdjustSaturation": _adjust_saturation,
     "MaxPool3D": _max_pool_3d,
     "AvgPool3D": _avg_pool_3d,
 }

@@ -34,7 +34,7 @@ class Window:
         """Read the attributes of a convolution or pooling."""
         channels_last = Window.is_channels_last(node)
         strides = [int(item) for item in node.attr("strides")]
-        dilations = [int(item) for item in _attr(node, "dilations", [1] * len(strides))]
+        dilations = [int(item) for item in _attr(node, "dilations", [])] or [1] * len(strides)
         flat = [int(item) for item in _attr(node, "explicit_paddings", [])]
         pairs = list(zip(flat[0::2], flat[1::2], strict=True))
         cut = slice(1, -1) if channels_last else slice(2, None)
@@ -47,9 +47,17 @@ class Window:
         )
 
     @staticmethod
+    def of_parts(node: Node, dilations: Sequence[int], strides: Sequence[int] | None = None) -> Window:
+        """Read the attributes of a window whose dilations, and perhaps strides, are not where a convolution's are."""
+        channels_last = Window.is_channels_last(node)
+        steps = [int(item) for item in (strides if strides is not None else node.attr("strides"))]
+        inner = steps[1:-1] if channels_last else steps[2:]
+        return Window(channels_last, tuple(inner), tuple(dilations), _text(node.attr("padding")))
+
+    @staticmethod
     def is_channels_last(node: Node) -> bool:
         """Say whether the node's channels are the last axis, which is TensorFlow's default."""
-        return _text(_attr(node, "data_format", "NHWC")).endswith("C")
+        return _text(_attr(node, "data_format", "NHWC")).endswith(("C", "LAST"))
 
     def order(self, rank: int) -> Order:
         """Return the order in which ONNX wants the value."""

@@ -113,7 +113,8 @@ def i1(x: Real) -> Real:
     return x.fn("Abs").fn("Exp") * i1e(x)
 
 
-def _second_kind(x: Real, order: int, *, scaled: bool) -> Real:
+def second_kind(x: Real, order: int, *, scaled: bool) -> Real:
+    """K0 or K1; ``scaled`` by exp(x)."""
     table = coefficients(f"modified_bessel_k{order}")
     series = (x * x - 2.0).chebyshev(table["A"])
     logarithm = (x * 0.5).fn("Log")
@@ -142,10 +143,10 @@ _register(("aten.special_bessel_j0",), j0)
 _register(("aten.special_bessel_j1",), j1)
 _register(("aten.special_bessel_y0",), y0)
 _register(("aten.special_bessel_y1",), y1)
-_register(("aten.special_modified_bessel_k0",), lambda x: _second_kind(x, 0, scaled=False))
-_register(("aten.special_modified_bessel_k1",), lambda x: _second_kind(x, 1, scaled=False))
-_register(("aten.special_scaled_modified_bessel_k0",), lambda x: _second_kind(x, 0, scaled=True))
-_register(("aten.special_scaled_modified_bessel_k1",), lambda x: _second_kind(x, 1, scaled=True))
+_register(("aten.special_modified_bessel_k0",), lambda x: second_kind(x, 0, scaled=False))
+_register(("aten.special_modified_bessel_k1",), lambda x: second_kind(x, 1, scaled=False))
+_register(("aten.special_scaled_modified_bessel_k0",), lambda x: second_kind(x, 0, scaled=True))
+_register(("aten.special_scaled_modified_bessel_k1",), lambda x: second_kind(x, 1, scaled=True))
 _register(("aten.special_spherical_bessel_j0",), spherical_j0)
 
 

@@ -9,16 +9,21 @@ import onnx_ir as ir
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Shape
 from porters.tensorflow.node import Node
+from porters.tensorflow.ops.image import bilinear
+from porters.tensorflow.ops.shape import pad
 from porters.tensorflow.registry import Untranslatable, translates
 from porters.tensorflow.tensor import Order, Reshaped, Tensor, Weight
 from porters.tensorflow.window import Window, static_sizes
 
 # Operation -> letters of its kernel's axes, in TensorFlow's and in ONNX's order; D, H, W are filled in by rank.
 KERNELS = {
+    "Conv": ("IO", "OI"),
     "Conv2D": ("IO", "OI"),
     "Conv3D": ("IO", "OI"),
     "DepthwiseConv2dNative": ("IM", "IM"),
     "Conv2DBackpropInput": ("OI", "IO"),
+    "FusedPadConv2D": ("IO", "OI"),
+    "FusedResizeAndPadConv2D": ("IO", "OI"),
     "Conv3DBackpropInputV2": ("OI", "IO"),
 }
 
@@ -31,7 +36,7 @@ def kernel_layout(op: str, rank: int) -> tuple[Order, str]:
     return tuple(source.index(letter) for letter in target), f"{source}->{target}"
 
 
-@translates("Conv2D", "Conv3D")
+@translates("Conv", "Conv2D", "Conv3D")
 def convolution(
     ctx: Context, node: Node, x: Tensor, kernel: Tensor, *, bias: Tensor | None = None, window: Window | None = None
 ) -> Tensor:
@@ -114,6 +119,47 @@ def _flattened(ctx: Context, node: Node, x: Tensor, kernel: Tensor, bias: Tensor
 
 
 # -- transposed ----------------------------------------------------------------------------------------------------
+
+
+@translates("FusedPadConv2D")
+def padded_convolution(ctx: Context, node: Node, x: Tensor, paddings: Tensor, kernel: Tensor) -> Tensor:
+    """Translate a convolution of an image with its mirror around it."""
+    return convolution(ctx, node, pad(ctx, node, x, paddings), kernel)
+
+
+@translates("FusedResizeAndPadConv2D")
+def resized_convolution(ctx: Context, node: Node, x: Tensor, size: Tensor, paddings: Tensor, kernel: Tensor) -> Tensor:
+    """Translate a convolution of an image that is resized and has its mirror around it."""
+    resized = bilinear(ctx, x, size, align=bool(node.attr("resize_align_corners")), half=False)
+    return convolution(ctx, node, pad(ctx, node, resized, paddings), kernel)
+
+
+@translates("DepthwiseConv2dNativeBackpropInput")
+def transposed_depthwise(ctx: Context, node: Node, target: Tensor, kernel: Tensor, x: Tensor) -> Tensor:
+    """Translate a transposed convolution of each channel by itself."""
+    window = Window.of(node)
+    if target.array is None:
+        raise Untranslatable("the size of the result is computed from data")
+    shape: Shape = tuple(target.array.tolist())
+    spatial = _sizes(kernel.shape[:-2])
+    channels, multiplier = kernel.shape[-2:]
+    before, after, rest = _margins(window, window.spatial(x.shape), window.spatial(shape), spatial)
+    weights = ctx.reshaped_value(
+        ctx.value(kernel, (2, 3, 0, 1)), (channels, multiplier, *spatial), (channels * multiplier, 1, *spatial)
+    )
+    return ctx.op(
+        "ConvTranspose",
+        ctx.value(x, window.order(x.rank)),
+        weights,
+        shape=shape,
+        order=window.order(x.rank),
+        kernel_shape=spatial,
+        strides=list(window.strides),
+        dilations=list(window.dilations),
+        pads=[*before, *after],
+        output_padding=rest if any(rest) else None,
+        group=cast("int", channels),
+    )
 
 
 @translates("Conv2DBackpropInput", "Conv3DBackpropInputV2")

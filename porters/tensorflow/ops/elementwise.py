@@ -17,7 +17,7 @@ UNARY = {
     "Round": "Round", "Rint": "Round", "Sign": "Sign", "Reciprocal": "Reciprocal", "Inv": "Reciprocal",
     "Sin": "Sin", "Cos": "Cos", "Tan": "Tan", "Asin": "Asin", "Acos": "Acos", "Atan": "Atan", "Sinh": "Sinh",
     "Cosh": "Cosh", "Asinh": "Asinh", "Acosh": "Acosh", "Atanh": "Atanh", "Erf": "Erf", "LogicalNot": "Not",
-    "IsNan": "IsNaN", "Invert": "BitwiseNot",
+    "IsNan": "IsNaN", "IsInf": "IsInf",
 }  # fmt: skip
 BINARY = {
     "Add": "Add", "AddV2": "Add", "Sub": "Sub", "Mul": "Mul", "RealDiv": "Div", "Div": "Div", "Pow": "Pow",
@@ -60,7 +60,7 @@ def _is_one(tensor: Tensor) -> bool:
     return bool((tensor.contents == 1).all())
 
 
-@translates("AddN")
+@translates("AddN", "AccumulateNV2")
 def add_n(ctx: Context, node: Node, *tensors: Tensor) -> Tensor:
     """Translate a sum of equal shapes."""
     return nary(ctx, "Sum", *tensors) if len(tensors) > 2 else nary(ctx, "Add", *tensors)
@@ -109,15 +109,6 @@ def rsqrt(ctx: Context, node: Node, x: Tensor) -> Tensor:
     return ctx.op("Reciprocal", root, shape=x.shape, order=x.order)
 
 
-@translates("Expm1", "Log1p")
-def shifted(ctx: Context, node: Node, x: Tensor) -> Tensor:
-    """Translate ``exp(x) - 1`` and ``log(1 + x)``; exact enough except close to zero."""
-    value = ctx.value(x, x.order)
-    if node.op == "Expm1":
-        return ctx.op("Sub", ctx.step("Exp", value), 1.0, shape=x.shape, order=x.order)
-    return ctx.op("Log", ctx.step("Add", value, 1.0), shape=x.shape, order=x.order)
-
-
 @translates("Erfc")
 def erfc(ctx: Context, node: Node, x: Tensor) -> Tensor:
     """Translate ``1 - erf(x)``."""
@@ -137,12 +128,12 @@ def floor_div(ctx: Context, node: Node, a: Tensor, b: Tensor) -> Tensor:
 
 @translates("FloorMod", "Mod", "TruncateMod")
 def modulo(ctx: Context, node: Node, a: Tensor, b: Tensor) -> Tensor:
-    """Translate a remainder: with the divisor's sign (floor) or the dividend's (truncate)."""
+    """Translate a remainder: with the divisor's sign (floor) or the dividend's (the others)."""
     shape, order, (left, right) = ctx.operands(a, b)
     if node.op == "FloorMod" and not a.dtype.is_integer():
         whole = ctx.step("Floor", ctx.step("Div", left, right))
         return ctx.op("Sub", left, ctx.step("Mul", whole, right), shape=shape, order=order)
-    truncate = 1 if node.op == "TruncateMod" or not a.dtype.is_integer() else None
+    truncate = 1 if node.op != "FloorMod" or not a.dtype.is_integer() else None
     return ctx.op("Mod", left, right, fmod=truncate, shape=shape, order=order)
 
 

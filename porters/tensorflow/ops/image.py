@@ -10,10 +10,13 @@ import onnx_ir as ir
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, Shape, from_array, product
 from porters.tensorflow.node import Node
+from porters.tensorflow.ops.sampling import tabulated_bicubic
 from porters.tensorflow.ops.shape import known, pad, transposed
 from porters.tensorflow.registry import Untranslatable, translates
 from porters.tensorflow.tensor import Tensor, channels_first, logical, permuted
 
+# In how many steps between two pixels TensorFlow tabulates the coefficients of its bicubic resize.
+TABLE = 1024
 MODES = {"ResizeBilinear": "linear", "ResizeNearestNeighbor": "nearest", "ResizeBicubic": "cubic"}
 
 
@@ -22,10 +25,10 @@ def resize(ctx: Context, node: Node, x: Tensor, size: Tensor) -> Tensor:
     """Translate a resize of the two spatial axes, in each of TensorFlow's three ways to count pixels."""
     align, half = bool(node.attr("align_corners")), bool(node.attr("half_pixel_centers"))
     mode = MODES[node.op]
-    if mode == "cubic" and not half:
-        raise Untranslatable("the bicubic resize of TensorFlow 1, whose coefficients are tabulated")
-    order = channels_first(4)
     height, width = from_array(known(size, "the size of the image"))
+    if mode == "cubic" and not (half and _hits_table(x.shape[1], height) and _hits_table(x.shape[2], width)):
+        return tabulated_bicubic(ctx, node, x, size)
+    order = channels_first(4)
     value = ctx.value(x, order)
     if node.op != "ResizeNearestNeighbor":
         value = ctx.builder.cast(value, ir.DataType.FLOAT)
@@ -55,6 +58,14 @@ def _extent(ctx: Context, before: Shape, after: Shape) -> tuple[Any, Any]:
     return None, ctx.value(ctx.constant(sizes))
 
 
+def _hits_table(old: Dim, new: Dim) -> bool:
+    """Say whether every new pixel lies where TensorFlow's table of the bicubic coefficients has an entry."""
+    if isinstance(old, int) and isinstance(new, int):
+        return all(((2 * place + 1) * old - new) * (TABLE // 2) % new == 0 for place in range(new))
+    factor = new // old
+    return isinstance(factor, int) and factor > 0 and TABLE % (2 * factor) == 0
+
+
 def _factor(old: Dim, new: Dim) -> np.float32 | None:
     if isinstance(old, Expr) or isinstance(new, Expr):
         exact = new // old
@@ -62,6 +73,25 @@ def _factor(old: Dim, new: Dim) -> np.float32 | None:
     factor = np.float32(new / old)
     # The runtime rounds the product of size and scale down.
     return factor if int(np.floor(np.float32(old) * factor)) == new else np.nextafter(factor, np.float32(np.inf))
+
+
+def bilinear(ctx: Context, x: Tensor, size: Tensor, *, align: bool, half: bool) -> Tensor:
+    """Return images resized by interpolation, as part of another operation."""
+    height, width = from_array(known(size, "the size of the image"))
+    shape, order = (x.shape[0], height, width, x.shape[3]), channels_first(4)
+    scales, sizes = _extent(ctx, x.shape, shape)
+    mode = "align_corners" if align else "half_pixel" if half else "asymmetric"
+    value = ctx.step(
+        "Resize", ctx.value(x, order), None, scales, sizes, mode="linear", coordinate_transformation_mode=mode
+    )
+    return ctx.held(value, shape, order)
+
+
+@translates("SpaceToBatch", "BatchToSpace")
+def square_blocks(ctx: Context, node: Node, x: Tensor, margins: Tensor) -> Tensor:
+    """Translate the first versions, whose blocks are square and as many as the image has axes."""
+    block = ctx.constant(np.full(2, int(node.attr("block_size"))))
+    return (space_to_batch if node.op == "SpaceToBatch" else batch_to_space)(ctx, node, x, block, margins)
 
 
 @translates("DepthToSpace", "SpaceToDepth")

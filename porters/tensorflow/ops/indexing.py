@@ -7,9 +7,10 @@ import onnx_ir as ir
 
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Shape
+from porters.tensorflow.formula import formula, number, sizes
 from porters.tensorflow.node import Node
 from porters.tensorflow.ops.reduction import axes_of
-from porters.tensorflow.ops.shape import known
+from porters.tensorflow.ops.shape import known, transposed
 from porters.tensorflow.registry import Untranslatable, translates
 from porters.tensorflow.tensor import Tensor
 
@@ -18,7 +19,7 @@ from porters.tensorflow.tensor import Tensor
 def gather(ctx: Context, node: Node, x: Tensor, indices: Tensor, axis: Tensor | None = None) -> Tensor:
     """Translate a choice of entries along an axis, an embedding for one."""
     place = axes_of(axis, x.rank)[0] if axis is not None else 0
-    batch = int(node.attr("batch_dims")) % (indices.rank + 1)
+    batch = int(node.attr("batch_dims")) % (indices.rank + 1) if node.op != "Gather" else 0
     shape = (*x.shape[:place], *indices.shape[batch:], *x.shape[place + 1 :])
     if batch:
         return _batched(ctx, x, indices, place, batch, shape)
@@ -30,7 +31,16 @@ def gather(ctx: Context, node: Node, x: Tensor, indices: Tensor, axis: Tensor | 
 
 def _batched(ctx: Context, x: Tensor, indices: Tensor, axis: int, batch: int, shape: Shape) -> Tensor:
     if axis != batch:
-        raise Untranslatable("a gather in batches along a later axis")
+        # The axis is brought to the front of what is no batch, and the chosen entries back to where it was.
+        between = axis - batch
+        front = (*range(batch), axis, *range(batch, axis), *range(axis + 1, x.rank))
+        inner = indices.rank - batch
+        found = _batched(
+            ctx, transposed(ctx, x, front), indices, batch, batch,
+            (*indices.shape, *x.shape[batch:axis], *x.shape[axis + 1 :]),
+        )  # fmt: skip
+        back = (*range(batch), *range(batch + inner, batch + inner + between), *range(batch, batch + inner))
+        return transposed(ctx, found, (*back, *range(len(back), found.rank)))
     wide = ctx.reshape(indices, (*indices.shape, 1))
     numbers = ctx.builder.cast(ctx.value(wide), ir.DataType.INT64)
     return ctx.op("GatherND", ctx.value(x), numbers, batch_dims=batch, shape=shape)
@@ -77,6 +87,10 @@ def top_k(ctx: Context, node: Node, x: Tensor, k: Tensor) -> list[Tensor]:
 
 @translates("InvertPermutation")
 def invert_permutation(ctx: Context, node: Node, x: Tensor) -> Tensor:
-    """Translate the inverse of a permutation that is known."""
-    array = known(x, "a permutation")
-    return ctx.constant(np.argsort(array).astype(array.dtype))
+    """Translate the inverse of a permutation."""
+    if x.array is not None:
+        return ctx.constant(np.argsort(x.array).astype(x.array.dtype))
+    places = formula(ctx, x, dtype=ir.DataType.INT64)
+    zero, one = (number(ctx, item, ir.DataType.INT64) for item in (0, 1))
+    line = zero.of("Range", sizes(ctx, x.shape).squeeze(0), one)
+    return places.of("ScatterElements", places, line, axis=0).cast(x.dtype).held(x.shape)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import string
+
 from porters.tensorflow.context import Context
-from porters.tensorflow.dims import Shape, broadcast, product
+from porters.tensorflow.dims import Dim, Shape, broadcast, product
 from porters.tensorflow.node import Node
-from porters.tensorflow.registry import Untranslatable, translates
+from porters.tensorflow.registry import translates
 from porters.tensorflow.tensor import Order, Reshaped, Tensor, follow_units, logical
 
 
-@translates("MatMul")
+@translates("MatMul", "SparseMatMul")
 def matmul(ctx: Context, node: Node, a: Tensor, b: Tensor) -> Tensor:
     """Translate a product of matrices; rows that were flattened for it keep their axes."""
     swap_a, swap_b = bool(node.attr("transpose_a")), bool(node.attr("transpose_b"))
@@ -49,22 +51,42 @@ def einsum(ctx: Context, node: Node, *tensors: Tensor) -> Tensor:
     """Translate an Einstein sum of two operands as a matrix product, any other as ONNX's Einsum."""
     text = node.attr("equation")
     equation = (text.decode() if isinstance(text, bytes) else str(text)).replace(" ", "")
+    equation = _spelled_out(equation, tensors) if "." in equation else equation
     terms, result = equation.split("->")
     inputs = terms.split(",")
-    plain = "." not in equation and all(len(set(term)) == len(term) for term in inputs)
-    if len(tensors) == 2 and plain:
+    plain = all(len(set(term)) == len(term) for term in inputs)
+    if len(tensors) == 2 and plain and _agree(inputs, tensors):
         found = _as_product(ctx, inputs[0], inputs[1], result, *tensors)
         if found is not None:
             return found
-    if "." in equation:
-        raise Untranslatable(f"the equation {equation} with an ellipsis")
-    sizes = {
-        letter: dim
-        for term, tensor in zip(inputs, tensors, strict=True)
-        for letter, dim in zip(term, tensor.shape, strict=True)
-    }
+    sizes: dict[str, Dim] = {}
+    for term, tensor in zip(inputs, tensors, strict=True):
+        for letter, dim in zip(term, tensor.shape, strict=True):
+            sizes[letter] = dim if sizes.get(letter, 1) == 1 else sizes[letter]
     shape = tuple(sizes[letter] for letter in result)
     return ctx.op("Einsum", *(ctx.value(tensor) for tensor in tensors), equation=equation, shape=shape)
+
+
+def _spelled_out(equation: str, tensors: tuple[Tensor, ...]) -> str:
+    """Return an equation with letters instead of its ellipses, counted from the end as they broadcast."""
+    terms, result = equation.split("->")
+    spare = [letter for letter in string.ascii_letters if letter not in equation]
+    counts = [
+        tensor.rank - len(term.replace("...", "")) if "..." in term else 0
+        for term, tensor in zip(terms.split(","), tensors, strict=True)
+    ]
+    letters = spare[: max(counts)]
+    inputs = [
+        term.replace("...", "".join(letters[len(letters) - count :]))
+        for term, count in zip(terms.split(","), counts, strict=True)
+    ]
+    return ",".join(inputs) + "->" + result.replace("...", "".join(letters))
+
+
+def _agree(inputs: list[str], tensors: tuple[Tensor, ...]) -> bool:
+    """Say whether every letter has one size: none is a one that broadcasts."""
+    left, right = (dict(zip(term, tensor.shape, strict=True)) for term, tensor in zip(inputs, tensors, strict=True))
+    return all(left[letter] == right[letter] for letter in left if letter in right)
 
 
 def _as_product(ctx: Context, left: str, right: str, result: str, a: Tensor, b: Tensor) -> Tensor | None:

@@ -40,7 +40,7 @@ def reduce(ctx: Context, node: Node, x: Tensor, axes: Tensor) -> Tensor:
     """Translate a reduction; the mean over all spatial axes is a global pooling."""
     where, keep = axes_of(axes, x.rank), bool(node.attr("keep_dims"))
     if not where:
-        return x
+        return x if node.op != "EuclideanNorm" else ctx.op("Abs", ctx.value(x, x.order), shape=x.shape, order=x.order)
     shape, order = reduced(x.shape, x.order, where, keep)
     value = ctx.value(x, x.order)
     places = physical(x.order, where)

@@ -39,7 +39,7 @@ def common_order(tensors: list[Tensor]) -> Order:
     return moved[0] if moved else logical(tensors[0].rank)
 
 
-@translates("Transpose")
+@translates("Transpose", "ConjugateTranspose")
 def transpose(ctx: Context, node: Node, x: Tensor, perm: Tensor) -> Tensor:
     """Translate a transposition."""
     axes = tuple(int(axis) % x.rank for axis in known(perm, "a permutation"))
@@ -259,6 +259,9 @@ def roll(ctx: Context, node: Node, x: Tensor, shift: Tensor, axes: Tensor) -> Te
 # -- padding -----------------------------------------------------------------------------------------------------------
 
 
+MIRRORS = ("MirrorPad", "FusedPadConv2D", "FusedResizeAndPadConv2D")
+
+
 @translates("Pad", "PadV2", "MirrorPad")
 def pad(ctx: Context, node: Node, x: Tensor, paddings: Tensor, number: Tensor | None = None) -> Tensor:
     """Translate padding with a number, or with a mirror of the contents."""
@@ -268,7 +271,9 @@ def pad(ctx: Context, node: Node, x: Tensor, paddings: Tensor, number: Tensor | 
     shape = tuple(dim + before + after for dim, (before, after) in zip(x.shape, pairs, strict=True))
     held = permuted(pairs, x.order)
     amounts = ctx.sizes((*(pair[0] for pair in held), *(pair[1] for pair in held)))
-    mode = _mirror_mode(node, pairs) if node.op == "MirrorPad" else None
+    mode = _mirror_mode(node, pairs) if number is None and node.op in MIRRORS else None
+    if mode == "symmetric":
+        return _symmetric(ctx, x, pairs, shape)
     operand = ctx.value(number) if number is not None else None
     return ctx.op("Pad", ctx.value(x, x.order), amounts, operand, mode=mode, shape=shape, order=x.order)
 
@@ -279,4 +284,19 @@ def _mirror_mode(node: Node, pairs: list[Shape]) -> str:
         return "reflect"
     if all(amount in (0, 1) for pair in pairs for amount in pair):
         return "edge"  # a mirror that repeats the edge, one element deep
-    raise Untranslatable("symmetric padding by more than one element")
+    return "symmetric"
+
+
+def _symmetric(ctx: Context, x: Tensor, pairs: list[Shape], shape: Shape) -> Tensor:
+    """Pad with a mirror that repeats the edge, which ONNX has not: as gathers along axes of known sizes."""
+    value = ctx.value(x, x.order)
+    for axis, pair in enumerate(pairs):
+        length = x.shape[axis]
+        if pair == (0, 0):
+            continue
+        if isinstance(length, Expr) or isinstance(pair[0], Expr) or isinstance(pair[1], Expr):
+            raise Untranslatable("symmetric padding of an axis whose size is not known")
+        places = np.pad(np.arange(length), (pair[0], pair[1]), "symmetric")
+        value = ctx.step("Gather", value, places, axis=x.order.index(axis))
+    value.shape = None
+    return ctx.op("Identity", value, shape=shape, order=x.order)

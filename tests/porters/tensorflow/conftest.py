@@ -69,6 +69,17 @@ def check(tmp_path: Path) -> Check:
     return run
 
 
+@pytest.fixture
+def check_original(tmp_path: Path) -> Callable[..., Ported]:
+    """Return a function that does the same for an original."""
+
+    def run(original: TensorFlowOriginal, batches: Sequence[int] = BATCHES) -> Ported:
+        (directory := tmp_path / "ported").mkdir()
+        return compare(original, directory, batches)
+
+    return run
+
+
 def compare(original: TensorFlowOriginal, directory: Path, batches: Sequence[int] = BATCHES) -> Ported:
     """Port ``original`` and fail where the port differs, optimised or not, for each size of the batch."""
     translation = PORTER.translate(original)

@@ -96,12 +96,24 @@ def test_keras_file(tmp_path):
     np.testing.assert_allclose(original.run(feed)["out"], model(feed["x"]).numpy(), rtol=1e-6)
 
 
-def test_a_lambda_in_a_file_is_refused(tmp_path):
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_lambda_in_a_file_is_refused_by_its_name(tmp_path, suffix):
     x = keras.Input((4,))
-    file = tmp_path / "lambda.keras"
-    keras.Model(x, layers.Lambda(lambda v: v + 1)(x)).save(file)
+    file = tmp_path / f"lambda{suffix}"
+    keras.Model(x, layers.Lambda(lambda v: v + 1, name="my_code")(x)).save(file)
+    with pytest.raises(UserError, match="Lambda layer my_code"):
+        open_source(f"keras:{file}")
+    file.write_bytes(b"nothing of Keras")
     with pytest.raises(UserError, match="cannot be loaded"):
         open_source(f"keras:{file}")
+
+
+def test_a_file_of_keras_2(tmp_path):
+    model, file = small_model(), tmp_path / "small.h5"
+    model.save(file)
+    original = open_source(f"keras:{file}")
+    feed = sample(original.inputs, 0)
+    np.testing.assert_allclose(original.run(feed)["out"], model(feed["x"]).numpy(), rtol=1e-6)
 
 
 def test_a_missing_file_is_named():
@@ -225,8 +237,8 @@ class Exotic(layers.Layer):
     """Computes things without a translation."""
 
     def call(self, x):
-        values = tf.linalg.svd(tf.reshape(x, [-1, 2, 2]), compute_uv=False)
-        return values[:, :1] + tf.cast(tf.math.bessel_i0e(x[:, :1]), tf.float32)
+        values = tf.abs(tf.linalg.eigvals(tf.reshape(x, [-1, 2, 2])))
+        return values[:, :1] + tf.cast(tf.raw_ops.IsotonicRegression(input=x)[0][:, :1], tf.float32)
 
 
 def test_all_unsupported_operations_are_listed():
@@ -234,8 +246,30 @@ def test_all_unsupported_operations_are_listed():
     with pytest.raises(UnsupportedOpsError) as caught:
         PORTER.translate(open_source(keras.Model(x, Exotic(name="exotic")(x))))
     found = {item.op: item for item in caught.value.ops}
-    assert set(found) == {"Svd", "BesselI0e"}
+    assert set(found) == {"Eig", "IsotonicRegression"}
     assert all(item.module == "exotic" and item.op in item.line for item in found.values())
+    assert isinstance(caught.value, UserError)
+    assert all(op in str(caught.value.got) for op in found)
+
+
+def test_strings_are_named_with_the_cut_that_leaves_the_rest():
+    signature = [tf.TensorSpec([None, 3], tf.float32, name="x")]
+
+    @tf.function(input_signature=signature)
+    def tagged(x):
+        return tf.cast(tf.strings.to_hash_bucket_fast(tf.strings.as_string(x), 9, name="bucket"), tf.float32) * 2.0
+
+    with pytest.raises(UnsupportedOpsError) as caught:
+        PORTER.translate(open_source(tagged))
+    assert {item.op for item in caught.value.ops} == {"AsString", "StringToHashBucketFast"}
+    assert "cut the model at the first numeric tensor" in str(caught.value.hint)
+    assert "bucket" in str(caught.value.hint)
+
+
+def test_a_layer_with_a_state_is_refused_with_what_to_do():
+    x = keras.Input((5, 3), batch_size=2)
+    with pytest.raises(UnsupportedOpsError, match="stateful=False"):
+        PORTER.translate(open_source(keras.Model(x, layers.GRU(4, stateful=True)(x))))
 
 
 def test_a_state_that_the_model_writes_is_refused():

@@ -1,0 +1,126 @@
+"""What a sample of a raw op is: its arguments, of which some are inputs of the graph, the others constants."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+# Stands where the size of the batch goes in the shape of an input.
+B = "batch"
+# What every floating-point input is fed besides random numbers, where a sample asks for it.
+EDGES = (0.0, -0.0, 0.5, -0.5, 1.5, 2.5, -1.0, 1.0, 1e-6, -1e-6, 3e4, -3e4, 1e30, np.inf, -np.inf, np.nan)
+
+
+@dataclass(frozen=True)
+class Draw:
+    """An input: how its values are drawn for a batch.
+
+    Attributes:
+        shape: Integers, and :data:`B` where the batch stands.
+        dtype: NumPy's name of its type.
+        draw: Makes the values, from a generator and a shape.
+        edges: Numbers that it is fed in a case of their own.
+    """
+
+    shape: tuple[int | str, ...]
+    dtype: str
+    draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
+    edges: Sequence[float] = ()
+
+    def array(self, random: np.random.Generator, batch: int) -> np.ndarray:
+        """Return values for a batch."""
+        extent = tuple(batch if dim == B else int(dim) for dim in self.shape)
+        return np.asarray(self.draw(random, extent)).astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One use of a raw op.
+
+    Attributes:
+        op: Its name in ``tf.raw_ops``.
+        arguments: By name; a :class:`Draw`, or a list that holds some, is an input of the graph.
+        then: Is given the op's results and returns what of them is compared; all where it is ``None``.
+    """
+
+    op: str
+    arguments: dict[str, Any]
+    then: Callable[..., Any] | None = None
+    inputs: dict[str, Draw] = field(init=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name, value in self.arguments.items():
+            for place, item in enumerate(value if isinstance(value, list) else [value]):
+                if isinstance(item, Draw):
+                    self.inputs[f"{name}_{place}" if isinstance(value, list) else name] = item
+
+    def call(self, *tensors: Any) -> list[Any]:
+        """Run the op on one tensor for each input."""
+        import tensorflow as tf
+
+        pending = iter(tensors)
+        given = {
+            name: [next(pending) if isinstance(item, Draw) else item for item in value]
+            if isinstance(value, list)
+            else next(pending)
+            if isinstance(value, Draw)
+            else value
+            for name, value in self.arguments.items()
+        }
+        result = getattr(tf.raw_ops, BEGINS.get(self.op, self.op))(**given)
+        results = result if isinstance(result, (tuple, list)) else [result]
+        return list(tf.nest.flatten(self.then(*results) if self.then is not None else list(results)))
+
+
+# Ops whose operands no input can have: their samples begin with the op that makes such operands.
+BEGINS = {"Dequantize": "QuantizeV2"}
+SAMPLES: dict[str, list[Sample]] = {}
+
+
+def op(name: str, then: Callable[..., Any] | None = None, **arguments: Any) -> None:
+    """Add a sample of the raw op ``name``."""
+    SAMPLES.setdefault(name, []).append(Sample(name, arguments, then))
+
+
+def f(*shape: int | str, mean: float = 0.0, std: float = 1.0, dtype: str = "float32", edges: Any = ()) -> Draw:
+    """Return an input of normally distributed numbers."""
+    return Draw(shape, dtype, lambda random, extent: mean + std * random.standard_normal(extent), edges)
+
+
+def u(*shape: int | str, low: float = 0.0, high: float = 1.0, dtype: str = "float32", edges: Any = ()) -> Draw:
+    """Return an input of numbers spread evenly between two limits."""
+    return Draw(shape, dtype, lambda random, extent: random.uniform(low, high, extent), edges)
+
+
+def i(*shape: int | str, low: int = -9, high: int = 10, dtype: str = "int32") -> Draw:
+    """Return an input of integers from ``low`` up to, but not including, ``high``."""
+    return Draw(shape, dtype, lambda random, extent: random.integers(low, high, extent))
+
+
+def b(*shape: int | str) -> Draw:
+    """Return an input of truth values."""
+    return Draw(shape, "bool", lambda random, extent: random.integers(0, 2, extent))
+
+
+def fixed(values: Any, dtype: str = "float32") -> Draw:
+    """Return an input that is always the same."""
+    array = np.asarray(values, dtype)
+    return Draw(array.shape, dtype, lambda random, extent: array)
+
+
+def made(*shape: int | str, dtype: str = "float32", by: Callable[..., Any]) -> Draw:
+    """Return an input that ``by`` makes from a generator and a shape."""
+    return Draw(shape, dtype, by)
+
+
+def load() -> dict[str, list[Sample]]:
+    """Return the samples of every module in this folder by op."""
+    package = importlib.import_module("tests.coverage.tf_samples")
+    for module in pkgutil.iter_modules(package.__path__):
+        importlib.import_module(f"tests.coverage.tf_samples.{module.name}")
+    return SAMPLES

@@ -1,0 +1,31 @@
+"""Sparse tensors in parts: coordinates, values and a shape; and ranges of several lengths."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tests.coverage.tf_samples.sample import f, fixed, i, op
+
+PLACES = fixed([[0, 1], [0, 3], [2, 0], [2, 1], [2, 4]], "int64")
+SHAPE = np.array([4, 5])
+for _a in (False, True):
+    for _b in (False, True):
+        op("SparseTensorDenseMatMul", a_indices=PLACES, a_values=f(5), a_shape=SHAPE, adjoint_a=_a, adjoint_b=_b,
+           b=f(*((3, 4 if _a else 5) if _b else (4 if _a else 5, 3))))  # fmt: skip
+op("SparseTensorDenseAdd", a_indices=PLACES, a_values=f(5), a_shape=SHAPE, b=f(4, 5))
+for _name in ("Mul", "Div", "Add"):
+    op(f"SparseDenseCwise{_name}", sp_indices=PLACES, sp_values=f(5), sp_shape=SHAPE, dense=f(4, 5, mean=3.0))
+    op(f"SparseDenseCwise{_name}", sp_indices=PLACES, sp_values=f(5), sp_shape=SHAPE, dense=f(5, mean=3.0))
+for _name in ("SparseReduceSum", "SparseReduceMax"):
+    for _axes, _keep in (([0], False), ([1], False), ([-1], True), ([0, 1], False)):
+        op(_name, input_indices=PLACES, input_values=f(5), input_shape=SHAPE, reduction_axes=_axes, keep_dims=_keep)
+op(
+    "SparseReorder",
+    input_indices=fixed([[2, 1], [0, 3], [2, 0], [0, 1]], "int64"),
+    input_values=f(4),
+    input_shape=SHAPE,
+)
+op("SparseReshape", input_indices=PLACES, input_shape=SHAPE, new_shape=np.array([2, -1]))
+op("SparseSoftmax", sp_indices=PLACES, sp_values=f(5), sp_shape=SHAPE)
+op("RaggedRange", starts=i(4, low=0, high=4), limits=i(4, low=0, high=9), deltas=fixed(2, "int32"))
+op("RaggedRange", starts=i(low=0, high=4), limits=i(4, low=0, high=9), deltas=fixed(1, "int32"), Tsplits="int32")

@@ -1,0 +1,115 @@
+"""Keras' recurrent layers over the grid of their options."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+
+keras = pytest.importorskip("keras")
+tf = pytest.importorskip("tensorflow")
+layers = keras.layers
+
+KINDS = {"LSTM": layers.LSTM, "GRU": layers.GRU, "SimpleRNN": layers.SimpleRNN}
+
+
+def seeded(model):
+    """Give biases and norms values that are not their neutral ones."""
+    keras.utils.set_random_seed(3)
+    for weight in model.weights:
+        weight.assign(keras.random.normal(weight.shape, stddev=0.4))
+    return model
+
+
+def built(layer, steps=5, width=3, mask=False):
+    x = keras.Input((steps, width), name="x")
+    value = layers.Masking()(x) if mask else x
+    return seeded(keras.Model(x, layer(value)))
+
+
+GRID = {
+    "plain": {},
+    "sequences": {"return_sequences": True},
+    "states": {"return_state": True, "return_sequences": True},
+    "state": {"return_state": True},
+    "backwards": {"go_backwards": True, "return_sequences": True},
+    "no-bias": {"use_bias": False},
+    "relu": {"activation": "relu", "return_sequences": True},
+    "unrolled": {"unroll": True, "return_sequences": True},
+}
+
+
+@pytest.mark.parametrize(("kind", "options"), itertools.product(KINDS, GRID))
+def test_options(check, kind, options):
+    ported = check(built(KINDS[kind](4, **GRID[options])))
+    wanted = {"SimpleRNN": "RNN"}.get(kind, kind)
+    if options != "unrolled":
+        assert ported.count(wanted) == 1
+        assert ported.count("Loop") == 0
+
+
+MORE = {
+    "reset-before": (lambda: layers.GRU(4, reset_after=False, return_sequences=True), {"GRU": 1}),
+    "reset-before-state": (lambda: layers.GRU(4, reset_after=False, use_bias=False, return_state=True), {"GRU": 1}),
+    "bidirectional": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), {"LSTM": 2}),
+    "bidirectional-last": (lambda: layers.Bidirectional(layers.GRU(4), merge_mode="sum"), {"GRU": 2}),
+    "bidirectional-states": (lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)), {"LSTM": 2}),
+    "hard-gates": (lambda: layers.LSTM(4, recurrent_activation="hard_sigmoid", return_sequences=True), {"Loop": 1}),
+    "linear": (lambda: layers.SimpleRNN(4, activation=None, return_sequences=True), {"Loop": 1}),
+    "implementation-1": (lambda: layers.LSTM(4, implementation=1, return_sequences=True), {}),
+    "cells": (lambda: layers.RNN([layers.LSTMCell(3), layers.GRUCell(4)], return_sequences=True), {"Loop": 1}),
+    "stacked-states": (lambda: layers.RNN([layers.SimpleRNNCell(3), layers.SimpleRNNCell(4)], return_state=True), {}),
+    "distributed": (lambda: layers.TimeDistributed(layers.Dense(4)), {"Loop": 0}),
+}
+
+
+@pytest.mark.parametrize("name", MORE)
+def test_layers(check, name):
+    build, wanted = MORE[name]
+    ported = check(built(build()))
+    assert {op: ported.count(op) for op in wanted} == wanted
+
+
+class Leaky(layers.Layer):
+    """A cell of the user's own."""
+
+    state_size = output_size = 3
+
+    def call(self, x, states):
+        state = 0.9 * states[0] + keras.ops.tanh(x)
+        return state * 2.0, [state]
+
+
+def test_a_cell_of_the_users_own_is_a_loop(check):
+    ported = check(built(layers.RNN(Leaky(), return_sequences=True)))
+    assert ported.count("Loop") == 1
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+def test_convolutions_over_time(check, rank):
+    kind = {1: layers.ConvLSTM1D, 2: layers.ConvLSTM2D}[rank]
+    x = keras.Input((4, *(6, 5)[:rank], 2), name="x")
+    ported = check(seeded(keras.Model(x, kind(3, 3, padding="same", return_sequences=True)(x))))
+    assert ported.count("Loop") == 1
+
+
+def test_a_state_may_be_given(check):
+    x, state = keras.Input((5, 3), name="x"), keras.Input((4,), name="state")
+    ported = check(seeded(keras.Model([x, state], layers.GRU(4)(x, initial_state=state))))
+    assert ported.count("GRU") == 1
+
+
+def test_tokens_that_pad_are_masked(check):
+    x = keras.Input((6,), dtype="int32", name="x")
+    value = layers.Embedding(7, 4, mask_zero=True)(x)
+    check(seeded(keras.Model(x, layers.Bidirectional(layers.LSTM(3, return_sequences=True))(value))))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_masks(check, kind):
+    check(built(KINDS[kind](4, return_sequences=True), mask=True))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_open_steps(check, kind):
+    check(built(KINDS[kind](4, return_sequences=True), steps=None))
