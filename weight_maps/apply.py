@@ -113,6 +113,8 @@ def _stream(checkpoint: Checkpoint, work: Plan, stage: Stage, journal: Journal, 
             journal.targets |= after
         progress("apply", done, len(work.entries))
     for alone in work.initialised:
+        if not alone.made:
+            continue
         array = constant(alone)
         after = {alone.name: sha256_of(array)}
         stage.put({alone.name: array}, {}, after)
@@ -145,6 +147,6 @@ def _ledger(
         against_target=work.against_target,
         entries=[journal.posting(entry, one_way.get(id(entry), "")) for entry in work.entries],
         dropped=dropped,
-        initialised=[LonePosting.of(alone, journal.targets[alone.name]) for alone in work.initialised],
+        initialised=[LonePosting.of(alone, journal.targets.get(alone.name, "")) for alone in work.initialised],
         round_trip=proof,
     )

@@ -33,7 +33,7 @@ _ROLES = ("weight", "bias", "mean", "variance")
 # How much of a score is the name, the rest is the order of use; and what a wrong role costs.
 _NAME, _WRONG_ROLE = 0.7, 1.0
 # Ways to permute the axes that frameworks differ by, likeliest first: convolutions HWIO -> OIHW and back.
-_LIKELY = {2: [(1, 0)], 3: [(2, 1, 0)], 4: [(3, 2, 0, 1), (2, 3, 1, 0)]}
+_LIKELY: Mapping[int, Sequence[tuple[int, ...]]] = {2: [(1, 0)], 3: [(2, 1, 0)], 4: [(3, 2, 0, 1), (2, 3, 1, 0)]}
 
 
 @dataclass(frozen=True)
@@ -138,7 +138,7 @@ def _step(given: Spec, wanted: Spec) -> str | None:
         return ""
     rank = len(given.shape)
     if rank == len(wanted.shape):
-        orders = [*_LIKELY.get(rank, []), *permutations(range(rank))]
+        orders = [*_LIKELY.get(rank, []), *list(permutations(range(rank)))]
         for order in orders:
             if tuple(given.shape[axis] for axis in order) == wanted.shape:
                 return "transpose" if rank == 2 else f"{{permute: {list(order)}}}"

@@ -28,7 +28,7 @@ class Mapped:
         self._source = source
         self._specs = plan.targets()
         self._entries: dict[str, Entry] = {name: entry for entry in plan.entries for name in entry.targets}
-        self._alone = {alone.name: alone for alone in plan.initialised}
+        self._alone = {alone.name: alone for alone in plan.initialised if alone.made}
         self._last: tuple[Entry, dict[str, np.ndarray]] | None = None
 
     def specs(self) -> Mapping[str, Spec]:
@@ -90,7 +90,7 @@ def check_dropped(alone: Alone, array: np.ndarray) -> None:
     """
     import numpy as np
 
-    if alone.value is None:
+    if not alone.made:
         return
     wanted = constant(alone)
     if same_bits(array, wanted) or (array.dtype.kind == "f" and np.array_equal(array, wanted)):

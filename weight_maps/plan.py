@@ -13,6 +13,8 @@ from weight_maps.violations import Violation, refuse
 from weight_maps.weight_map import Absence, MapRule, WeightMap
 
 Specs = Mapping[str, Spec]
+# The value of what the target computes itself when it is built.
+OWN = "own"
 
 
 @dataclass(frozen=True)
@@ -65,13 +67,18 @@ class Alone:
         name: Its name.
         spec: Its shape and dtype.
         reason: Why, as the map says.
-        value: What it is everywhere, ``arange``, or ``None`` for anything.
+        value: What it is everywhere, ``arange``, ``own`` for what the target computes itself, ``None`` for anything.
     """
 
     name: str
     spec: Spec
     reason: str
     value: float | str | None = None
+
+    @property
+    def made(self) -> bool:
+        """Whether it is made here: not what the target computes itself."""
+        return self.value is not None and self.value != OWN
 
 
 @dataclass(frozen=True)
@@ -93,13 +100,13 @@ class Plan:
     def targets(self) -> dict[str, Spec]:
         """Return the specs of everything that is produced, by name."""
         made = {name: spec for entry in self.entries for name, spec in zip(entry.targets, entry.made, strict=True)}
-        return made | {alone.name: alone.spec for alone in self.initialised}
+        return made | {alone.name: alone.spec for alone in self.initialised if alone.made}
 
     def inverse(self) -> Plan:
         """Return the plan that goes back; entries without an inverse are left out, see :meth:`one_way`."""
         one_way = {id(entry) for entry, _ in self.one_way()}
         entries = tuple(entry.inverse() for entry in self.entries if id(entry) not in one_way)
-        return Plan(entries, self.initialised, tuple(alone for alone in self.dropped if alone.value is not None))
+        return Plan(entries, self.initialised, tuple(alone for alone in self.dropped if alone.made))
 
     def one_way(self) -> list[tuple[Entry, str]]:
         """Return the entries that have no inverse, each with the reason."""

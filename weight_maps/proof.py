@@ -46,7 +46,7 @@ def round_trip(
             same = sha256_of(array) == journal.sources[name]
             (identical if same else different).append(name)
             expected += [] if entry.exact else [name]
-    for alone in plan.initialised:
+    for alone in (alone for alone in plan.initialised if alone.made):
         damaged += [alone.name] if sha256_of(written.read(alone.name)) != journal.targets[alone.name] else []
-    not_back = [alone.name for alone in plan.dropped if alone.value is None]
+    not_back = [alone.name for alone in plan.dropped if not alone.made]
     return RoundTrip(identical, different, expected, one_way, not_back, damaged)

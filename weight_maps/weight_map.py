@@ -80,6 +80,7 @@ class Absence:
         pattern: Their names.
         reason: Why the other side has none.
         value: What they are everywhere (a number), or ``arange``; ``None`` where they may be anything.
+        again: What they are made as on the way back, where they may be anything (a counter of training steps).
         beside: The other side's names for each of which there is one, so that they can be made again.
         shape: Their shape, where they are to be made without being asked for.
         dtype: Their dtype, likewise.
@@ -91,6 +92,11 @@ class Absence:
     beside: Pattern | None = None
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
+    again: float | str | None = None
+
+    def inverse(self) -> Absence:
+        """Return what it is on the way back."""
+        return replace(self, value=self.again if self.value is None else self.value)
 
 
 @dataclass(frozen=True)
@@ -142,7 +148,7 @@ class WeightMap:
             target=self.source,
             rules=rules,
             drop=self.init,
-            init=self.drop,
+            init=[absence.inverse() for absence in self.drop],
             neutral=(),
             proof=(),
         )
@@ -316,7 +322,7 @@ def _when(entry: Mapping[str, Any], tables: Tables, place: str) -> dict[str, Any
 
 
 def _absence(entry: Any, key: str, tables: Tables, place: str) -> Absence:
-    known = {key, "reason", "value", "for", "shape", "dtype"}
+    known = {key, "reason", "value", "for", "shape", "dtype", "again"}
     if not isinstance(entry, dict) or key not in entry or not entry.get("reason") or set(entry) - known:
         raise UserError(f"what stands on one side alone has `{key}` and a `reason`", place=place, got=entry)
     own, other = [str(entry[key])], _listed(entry["for"]) if "for" in entry else []
@@ -331,6 +337,7 @@ def _absence(entry: Any, key: str, tables: Tables, place: str) -> Absence:
         beside[0] if beside else None,
         tuple(entry["shape"]) if "shape" in entry else None,
         entry.get("dtype"),
+        entry.get("again"),
     )
 
 

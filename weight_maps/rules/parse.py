@@ -9,7 +9,7 @@ from weight_maps.rules.axes import Gates, Permute, Reshape, Squeeze, Unsqueeze, 
 from weight_maps.rules.joins import Concat, Copy, Pad, Same, Slice, Split, Stack, Unpad, Unstack
 from weight_maps.rules.recurrent import CudnnPack, CudnnUnpack
 from weight_maps.rules.rule import Rule
-from weight_maps.rules.values import Cast, FoldBatchNorm, Scale
+from weight_maps.rules.values import AbsorbBias, Cast, FoldBatchNorm, Scale, Shift
 from weight_maps.tensors import numpy_dtype
 from zoo.errors import UserError, did_you_mean
 
@@ -126,6 +126,8 @@ RULES: Mapping[str, tuple[Callable[..., Rule], str]] = {
     "unpad": (Unpad, "axis"),
     "cast": (_cast, "to"),
     "scale": (Scale, "by"),
+    "shift": (Shift, "by"),
+    "absorb_bias": (AbsorbBias, ""),
     "fold_batch_norm": (FoldBatchNorm, "eps"),
     "cudnn_unpack": (CudnnUnpack, "cell"),
     "cudnn_pack": (CudnnPack, "cell"),

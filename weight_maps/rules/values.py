@@ -1,4 +1,4 @@
-"""Rules that change values: cast, scale, and a batch norm folded into the layer before it."""
+"""Rules that change values: cast, scale, shift, and a bias or batch norm folded into its neighbour."""
 
 from __future__ import annotations
 
@@ -86,6 +86,56 @@ class Scale:
     def exact(self, given: Sequence[Spec]) -> bool:
         """Say no unless the number is 1 or -1: even a power of two loses bits where it under- or overflows."""
         return abs(self.by) == 1.0
+
+
+@dataclass(frozen=True)
+class Shift:
+    """Adds a number to each tensor: to a variance, the difference of two epsilons."""
+
+    by: float
+
+    def specs(self, given: Sequence[Spec]) -> list[Spec]:
+        """Return the operands' specs: they stay."""
+        return list(given)
+
+    def apply(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return each array plus the number, in its own dtype."""
+        return [(array + numpy_dtype(str(array.dtype)).type(self.by)).astype(array.dtype) for array in arrays]
+
+    def inverse(self, given: Sequence[Spec] | None) -> Shift:
+        """Return the subtraction."""
+        return Shift(-self.by)
+
+    def exact(self, given: Sequence[Spec]) -> bool:
+        """Say no: sums are rounded."""
+        return False
+
+
+@dataclass(frozen=True)
+class AbsorbBias:
+    """Takes a layer's bias into the mean of the batch norm behind it: mean' = mean - bias.
+
+    A norm subtracts its mean from what the layer gives: without the bias, the layer computes the same with this mean.
+    Operands: the bias, the mean.
+    """
+
+    def specs(self, given: Sequence[Spec]) -> list[Spec]:
+        """Return the spec of the mean."""
+        if len(given) != 2 or given[0] != given[1]:
+            raise MisfitError(f"absorb_bias takes a bias and a mean of one shape, got {', '.join(map(str, given))}")
+        return [given[1]]
+
+    def apply(self, arrays: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return the new mean."""
+        return [arrays[1] - arrays[0]]
+
+    def inverse(self, given: Sequence[Spec] | None) -> Rule:
+        """Say that there is none: one number cannot be taken apart into two."""
+        raise NoInverseError("a bias that went into a mean cannot be told from it")
+
+    def exact(self, given: Sequence[Spec]) -> bool:
+        """The bias is gone."""
+        return False
 
 
 @dataclass(frozen=True)
