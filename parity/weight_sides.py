@@ -228,8 +228,8 @@ def _mindcv(name: str, seed: int) -> Any:
 def enliven(side: Side, seed: int = 0) -> None:
     """Move every tensor of a seeded model that is constant, so that no swap and no loss can hide behind equal values.
 
-    Zeros (biases, means) and what is near them (layer scales) get noise, anything else (scales, variances) is multiplied
-    by factors around 1.
+    Zeros (biases, means) and what is near them (layer scales) get noise, anything else (scales, variances) is
+    multiplied by factors around 1.
     """
     random = np.random.default_rng(seed)
     checkpoint = side.checkpoint()

@@ -170,7 +170,7 @@ def audit(
 
 
 def distance(outputs: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
-    """Return the largest relative difference (L2) of any output; infinite where it is not finite or of another shape."""
+    """Return the largest relative difference (L2) of any output; infinite where shapes differ or it is not finite."""
     worst = 0.0
     for one, other in zip(outputs, truth, strict=True):
         if one.shape != other.shape or not np.isfinite(one).all():

@@ -106,21 +106,16 @@ def _target(args: argparse.Namespace) -> Mapping[str, Spec] | None:
 
 
 def _list(args: argparse.Namespace) -> int:
-    from weight_maps.weight_map import read_map, shipped
+    from weight_maps.weight_map import describe, shipped
     from zoo.console import emit, emit_json
 
-    maps = [read_map(file) for file in shipped().values()]
+    maps = [describe(file) for file in shipped().values()]
     if args.json:
-        emit_json(
-            [
-                {"name": m.name, "summary": m.summary, "source": m.source, "target": m.target, "proof": list(m.proof)}
-                for m in maps
-            ]
-        )
+        emit_json(maps)
         return 0
-    width = max((len(item.name) for item in maps), default=0)
+    width = max((len(item["name"]) for item in maps), default=0)
     for item in maps:
-        emit(f"{item.name:<{width}}  {item.summary}")
+        emit(f"{item['name']:<{width}}  {item['summary']}")
     return 0
 
 

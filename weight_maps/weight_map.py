@@ -223,6 +223,20 @@ def read_map(file: Path, parameters: Mapping[str, Any] | None = None) -> WeightM
     return parse_map(data, str(file), parameters, sha256=hashlib.sha256(text).hexdigest())
 
 
+def describe(file: Path) -> dict[str, Any]:
+    """Return what a map says of itself (name, summary, source, target, parameters, proof) without compiling it."""
+    import yaml
+
+    data = yaml.safe_load(file.read_bytes())
+    described = {key: data.get(key, "") for key in ("summary", "source", "target")}
+    return {
+        "name": data.get("name", file.stem),
+        **described,
+        "parameters": data.get("parameters", {}),
+        "proof": data.get("proof", []),
+    }
+
+
 def parse_map(data: Any, place: str, parameters: Mapping[str, Any] | None = None, sha256: str = "") -> WeightMap:
     """Return the map that plain data describe; see docs/weight-maps.md for the format.
 

@@ -85,13 +85,37 @@ def _contrib() -> None:
     sys.modules["tensorflow.contrib"], sys.modules["tensorflow.contrib.layers"] = contrib, layers
 
 
+class _WithLayers:
+    """tf.compat.v1 with the ``layers.dense`` that goes missing beside Keras 3."""
+
+    def __init__(self) -> None:
+        import tensorflow as tf
+
+        self._v1 = tf.compat.v1
+        self.layers = types.SimpleNamespace(dense=self._dense)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._v1, name)
+
+    def _dense(
+        self, inputs: Any, units: int, activation: Any = None, kernel_initializer: Any = None, name: str | None = None
+    ) -> Any:
+        # tensorflow/python/layers/core.py: variables kernel (inputs, units) and bias in a scope of the layer's name.
+        with self._v1.variable_scope(name, "dense"):
+            kernel = self._v1.get_variable("kernel", [inputs.shape[-1], units], initializer=kernel_initializer)
+            bias = self._v1.get_variable("bias", [units], initializer=self._v1.zeros_initializer())
+            result = self._v1.tensordot(inputs, kernel, [[-1], [0]]) + bias
+            return activation(result) if activation else result
+
+
 def google_bert() -> GraphSide:
     """Return Google's BERT with both pretraining heads; outputs as ``twins.transformers_bert`` has them."""
     import tensorflow as tf
 
-    v1 = tf.compat.v1
+    v1 = _WithLayers()
     _contrib()
     modeling = _module("google_bert_modeling", _file("bert", "modeling.py"))
+    modeling.tf = v1
     sizes = {"hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 64}
     config = modeling.BertConfig(vocab_size=61, max_position_embeddings=16, type_vocab_size=2, **sizes)
     graph = tf.Graph()

@@ -19,14 +19,16 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from weight_maps.weight_map import find_map, shipped
+from weight_maps.weight_map import describe, find_map, shipped
 
 SECONDS = 1500
 
 
 def pairs() -> list[tuple[str, int, dict[str, Any]]]:
     """Return map, number and description of each proof."""
-    return [(name, n, dict(proof)) for name in shipped() for n, proof in enumerate(find_map(name, {}).proof)]
+    return [
+        (name, n, dict(proof)) for name, file in shipped().items() for n, proof in enumerate(describe(file)["proof"])
+    ]
 
 
 def prove(name: str, number: int, everything: bool) -> dict[str, Any]:
@@ -34,7 +36,7 @@ def prove(name: str, number: int, everything: bool) -> dict[str, Any]:
     from parity.weight_audit import audit_pair
     from zoo.errors import UserError
 
-    proof = dict(find_map(name).proof[number])
+    proof = describe(shipped()[name])["proof"][number]
     weight_map = find_map(name, proof.get("set", {}))
     weight_map = weight_map.inverse() if proof.get("reverse") else weight_map
     row = {"map": name, "number": number, "source": proof["source"], "target": proof["target"]}
