@@ -7,6 +7,7 @@ from typing import Any
 
 from parity.weight_sides import enliven, feeds_of, open_side
 from weight_maps.audit import Audit, audit
+from weight_maps.engine import constant
 from weight_maps.plan import plan
 from weight_maps.weight_map import WeightMap
 
@@ -41,4 +42,6 @@ def audit_pair(
     if not real:
         enliven(ours, seed)
     work = plan(weight_map, ours.checkpoint().specs(), theirs.checkpoint().specs())
+    # What the map drops because it is a constant is that constant: with anything else it would be refused.
+    ours.load({alone.name: constant(alone) for alone in work.dropped if alone.made})
     return audit(weight_map, work, ours, theirs, feeds_of(inputs, seed), progress, most)

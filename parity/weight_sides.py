@@ -103,11 +103,13 @@ class KerasSide:
 
 
 class MindSporeSide:
-    """A MindSpore cell; its tensors are called by their paths in the cell."""
+    """A MindSpore cell; its tensors are called as ``save_checkpoint`` and ``load_param_into_net`` call them."""
 
     def __init__(self, cell: Any) -> None:
         self._cell = cell.set_train(False)
-        self._parameters = dict(cell.parameters_and_names())
+        # A cell that was put together by hand carries names of its parts; this is what it calls them as a whole.
+        cell.update_parameters_name("")
+        self._parameters = {item.name: item for item in cell.get_parameters()}
 
     def checkpoint(self) -> Checkpoint:
         """Return copies of the cell's parameters."""

@@ -47,6 +47,38 @@ def inception_v3_that_counts_no_padding() -> Any:
     return Inception(init_weights=False).eval()
 
 
+def _with_tanh_gelu(name: str) -> Any:
+    """Return a model of torchvision with GELU by tanh, as MindSpore's nn.GELU is unless it is told otherwise."""
+    import torch
+
+    from porters.pytorch.torchvision_shim import prepare
+
+    prepare()
+    import torchvision
+
+    torch.manual_seed(0)
+    model = getattr(torchvision.models, name)(weights=None)
+    for module in model.modules():
+        if isinstance(module, torch.nn.GELU):
+            module.approximate = "tanh"
+    return model
+
+
+def vit_b_16_with_tanh_gelu() -> Any:
+    """Return torchvision's ViT-B/16 with GELU by tanh."""
+    return _with_tanh_gelu("vit_b_16")
+
+
+def swin_t_with_tanh_gelu() -> Any:
+    """Return torchvision's Swin-T with GELU by tanh."""
+    return _with_tanh_gelu("swin_t")
+
+
+def convnext_tiny_with_tanh_gelu() -> Any:
+    """Return torchvision's ConvNeXt-T with GELU by tanh."""
+    return _with_tanh_gelu("convnext_tiny")
+
+
 def mindcv_convnext_tiny() -> Any:
     """Return mindcv's ConvNeXt without its initialisers, whose eager operators MindSpore 2.10 cannot run on NumPy 2.
 
