@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 
 def vgg16_without_biases() -> Any:
     """Return torchvision's VGG16 with the biases of its convolutions set to zero, as mindcv builds it."""
@@ -242,8 +244,13 @@ def _any_size(name: str, size: int) -> Any:
     from porters.tensorflow import runtime
 
     keras = runtime.keras()
+    from porters.tensorflow.recalibrate import recalibrate
+
     keras.utils.set_random_seed(0)
-    return getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(size, size, 3))
+    model = getattr(keras.applications, name)(weights=None, classifier_activation=None, input_shape=(size, size, 3))
+    # Norms with statistics of (0, 1) lose the signal on the way: nothing could be told from the outputs.
+    recalibrate(model, [np.random.default_rng(0).standard_normal((16, size, size, 3)).astype(np.float32)])
+    return model
 
 
 def keras_densenet121() -> Any:
