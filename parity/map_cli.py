@@ -87,6 +87,8 @@ def _show(name: str, found: Audit) -> None:
         f"  {found.ambiguous} of {found.tensors} tensors are open by shape; of {len(found.findings)} alternatives "
         f"{found.count('ruled out')} ruled out, {found.count('neutral')} neutral"
     )
+    if found.where is not None:
+        emit(f"  {found.where}")
     for finding in found.findings:
         if finding.verdict not in ("ruled out", "neutral"):
             emit(

@@ -55,6 +55,27 @@ class TorchSide:
         named = {spec.name: feed for spec, feed in zip(self._original.inputs, feeds, strict=False)}
         return _floats(self._original.run(named).values())
 
+    def layers(self, feeds: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what each module gives, in the order in which they end."""
+        from porters.pytorch.original import to_numpy
+
+        seen: dict[str, np.ndarray] = {}
+
+        def keep(name: str) -> Any:
+            def hook(_: Any, __: Any, output: Any) -> None:
+                if hasattr(output, "is_floating_point"):
+                    seen[name] = to_numpy(output)
+
+            return hook
+
+        handles = [module.register_forward_hook(keep(name)) for name, module in self.module.named_modules() if name]
+        try:
+            self.run(feeds)
+        finally:
+            for handle in handles:
+                handle.remove()
+        return seen
+
 
 class ModuleSide(TorchSide):
     """A PyTorch module of a factory, called with its inputs one by one."""
@@ -98,8 +119,19 @@ class KerasSide:
         """Run with images turned to channels last, and turn feature maps back."""
         given = [feed.transpose(0, 2, 3, 1) if feed.ndim == 4 else feed for feed in feeds]
         result = self._model(given[0] if len(given) == 1 else given, training=False)
-        outputs = _floats(np.asarray(item) for item in _leaves(result))
-        return [item.transpose(0, 3, 1, 2) if item.ndim == 4 else item for item in outputs]
+        return [_channels_first(item) for item in _floats(np.asarray(item) for item in _leaves(result))]
+
+    def layers(self, feeds: Sequence[np.ndarray]) -> dict[str, np.ndarray]:
+        """Return what each layer of a model of ``keras.Input``s gives, in the model's order; of any other, nothing."""
+        import keras
+
+        if not getattr(self._model, "inputs", None):
+            return {}
+        known = [layer for layer in self._model.layers if layer.weights]
+        probe = keras.Model(self._model.inputs, [layer.output for layer in known])
+        given = [feed.transpose(0, 2, 3, 1) if feed.ndim == 4 else feed for feed in feeds]
+        results = _leaves(probe(given, training=False))
+        return {layer.name: _channels_first(np.asarray(item)) for layer, item in zip(known, results, strict=True)}
 
 
 class MindSporeSide:
@@ -128,6 +160,10 @@ class MindSporeSide:
 
         result = self._cell(*(mindspore.Tensor(feed) for feed in feeds))
         return _floats(item.asnumpy() for item in _leaves(result))
+
+
+def _channels_first(array: np.ndarray) -> np.ndarray:
+    return array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
 
 
 def _keras_name(path: str, model: str) -> str:

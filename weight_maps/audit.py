@@ -10,6 +10,7 @@ import numpy as np
 
 from weight_maps.alternatives import Alternative, alternatives, ambiguous_edges, tried
 from weight_maps.engine import Mapped
+from weight_maps.locate import Divergence, Traced, first_divergence
 from weight_maps.tensors import same_bits
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ class Audit:
         same: Alternatives that could not be run apart: they fill in the very same values.
         already: How many of the target's tensors were, to the bit, what the map makes before it was loaded: all of them
             where both sides bring the same real weights.
+        where: Where the models begin to differ, where they do not agree and can say what their layers give.
     """
 
     error: float
@@ -94,6 +96,7 @@ class Audit:
     findings: Sequence[Finding]
     same: int
     already: int = 0
+    where: Divergence | None = None
 
     @property
     def agrees(self) -> bool:
@@ -145,6 +148,9 @@ def audit(
     found = alternatives(work)
     chosen = found if most is None or len(found) <= most else found[:: -(-len(found) // most)]
     chosen = chosen if error <= LIMIT or search else []
+    where = None
+    if error > LIMIT and isinstance(source, Traced) and isinstance(target, Traced):
+        where = first_divergence(work, source, target, feeds, LIMIT)
     findings: list[Finding] = []
     same = 0
     for done, alternative in enumerate(chosen, 1):
@@ -166,6 +172,7 @@ def audit(
         findings,
         same,
         already,
+        where,
     )
 
 

@@ -71,6 +71,7 @@ def prove(name: str, number: int, everything: bool) -> dict[str, Any]:
         "median_times": times[len(times) // 2] if times else None,
         "odd": [{"targets": f.targets, "detail": f.detail, "times": f.times, "verdict": f.verdict} for f in odd[:40]],
         "same": found.same,
+        "where": str(found.where or ""),
         "already": found.already,
         "seconds": time.monotonic() - begin,
     }
