@@ -94,7 +94,7 @@ def open_checkpoint(file: Path) -> Checkpoint:
     module = importlib.import_module(f"{_FORMATS}.{reader[0]}")
     read: Callable[[Path], Checkpoint] = getattr(module, reader[1])
     try:
-        return read(file)
+        opened = read(file)
     except UserError:
         raise
     except ImportError as error:
@@ -103,6 +103,9 @@ def open_checkpoint(file: Path) -> Checkpoint:
         ) from error
     except Exception as error:  # the libraries raise a dozen kinds on files that are damaged or hostile
         raise unreadable(file, error) from error
+    if not opened.specs():
+        raise UserError("the checkpoint holds no tensors", place=str(file))
+    return opened
 
 
 def _is_tensorflow(file: Path) -> bool:
