@@ -84,6 +84,7 @@ class Audit:
         same: Alternatives that could not be run apart: they fill in the very same values.
         already: How many of the target's tensors were, to the bit, what the map makes before it was loaded: all of them
             where both sides bring the same real weights.
+        possible: How many alternatives there are; fewer were run where a sample was asked for.
         where: Where the models begin to differ, where they do not agree and can say what their layers give.
     """
 
@@ -96,6 +97,7 @@ class Audit:
     findings: Sequence[Finding]
     same: int
     already: int = 0
+    possible: int = 0
     where: Divergence | None = None
 
     @property
@@ -172,6 +174,7 @@ def audit(
         findings,
         same,
         already,
+        len(found),
         where,
     )
 

@@ -71,6 +71,7 @@ def prove(name: str, number: int, everything: bool) -> dict[str, Any]:
         "median_times": times[len(times) // 2] if times else None,
         "odd": [{"targets": f.targets, "detail": f.detail, "times": f.times, "verdict": f.verdict} for f in odd[:40]],
         "same": found.same,
+        "possible": found.possible,
         "where": str(found.where or ""),
         "already": found.already,
         "seconds": time.monotonic() - begin,
@@ -89,6 +90,8 @@ def table(rows: list[dict[str, Any]]) -> str:
             continue
         error = "identical" if row["identical"] else f"{row['error']:.1e}"
         out = f"{row['ruled_out']} of {row['alternatives']}" + (f", {row['neutral']} neutral" if row["neutral"] else "")
+        run = row["alternatives"] + row["same"]
+        out += f" (of {row['possible']})" if 0 < run < row.get("possible", 0) else ""
         margin = "" if row["least_times"] is None else f"{row['least_times']:.0f}x, {row['median_times']:.0f}x"
         of = f"{row['tensors']}, {row['ambiguous']}"
         lines.append(f"| {row['map']} | {pair} | {row['verdict']} | {error} | {of} | {out} | {margin} |")
