@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from weight_maps.align import Module, align, modules
 from weight_maps.tensors import Spec
 
 Specs = Mapping[str, Spec]
@@ -78,16 +79,18 @@ def tokens(name: str) -> list[str]:
 
 
 def derive(source: Specs, target: Specs) -> Proposal:
-    """Propose pairs by shape, words of the names, and order in the two files.
+    """Propose pairs: modules that hold the same tensors in the same order of the two files, then what is left by sizes.
 
     Nothing is executed; see the audit for what settles the doubtful ones.
     """
+    edges = _aligned(source, target)
+    taken, made = {edge.source for edge in edges}, {edge.target for edge in edges}
     groups: defaultdict[tuple[Any, ...], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
-    for side, specs in enumerate((source, target)):
+    for side, (specs, used) in enumerate(((source, taken), (target, made))):
         for name, spec in specs.items():
-            key = (_kind(spec), *sorted(size for size in spec.shape if size != 1))
-            groups[key][side].append(name)
-    edges: list[Edge] = []
+            if name not in used:
+                key = (_kind(spec), *sorted(size for size in spec.shape if size != 1))
+                groups[key][side].append(name)
     for ours, theirs in groups.values():
         if ours and theirs:
             edges += _pair(ours, theirs, source, target)
@@ -95,6 +98,52 @@ def derive(source: Specs, target: Specs) -> Proposal:
     edges.sort(key=lambda edge: order[edge.source])
     taken, made = {edge.source for edge in edges}, {edge.target for edge in edges}
     return Proposal(edges, [n for n in source if n not in taken], [n for n in target if n not in made])
+
+
+def _aligned(source: Specs, target: Specs) -> list[Edge]:
+    """Return the edges of modules that are aligned; within one, each role with its like."""
+    ours, theirs = modules(source, _role), modules(target, _role)
+    pairs = align(ours, theirs, _similar)
+    place = {module.name: number for number, module in enumerate(theirs)}
+    edges = []
+    for number, (one, other) in enumerate(pairs):
+        # A run of neighbours on both sides is what speaks for a pair: one torn out of its order may be chance.
+        before, after = pairs[max(number - 1, 0)][1], pairs[min(number + 1, len(pairs) - 1)][1]
+        together = (place[other.name] - place[before.name] <= 1) + (place[after.name] - place[other.name] <= 1)
+        alone = sum(module.signature == one.signature for module in ours) == 1
+        confidence = 1.0 if alone else (0.2, 0.4, 0.8)[together]
+        why = "the only module of its kind" if alone else f"in order, {together} of 2 neighbours too"
+        edges += _within(one, other, source, target, confidence, why)
+    return edges
+
+
+def _within(one: Module, other: Module, source: Specs, target: Specs, confidence: float, why: str) -> list[Edge]:
+    """Return the edges of a pair of modules, none where their tensors cannot be told apart by role and size."""
+    edges = []
+    for name in one.tensors:
+        fits = [
+            (twin, step)
+            for twin in other.tensors
+            if _role(twin) == _role(name) and (step := _step(source[name], target[twin])) is not None
+        ]
+        if len(fits) != 1:
+            return []
+        twin, step = fits[0]
+        square = len(set(source[name].shape)) < len(source[name].shape)
+        doubt, mark = (0.5, "; square") if square else (1.0, "")
+        edges.append(Edge(name, twin, step, round(confidence * doubt, 2), why + mark))
+    return edges if len({edge.target for edge in edges}) == len(edges) else []
+
+
+def _role(name: str) -> str:
+    words = tokens(name)
+    return next((word for word in reversed(words) if word in _ROLES), words[-1] if words else "")
+
+
+def _similar(one: str, other: str) -> float:
+    first, second = tokens(one), tokens(other)
+    common = sum(min(first.count(word), second.count(word)) for word in set(first))
+    return 2 * common / max(len(first) + len(second), 1)
 
 
 def _kind(spec: Spec) -> str:
@@ -105,8 +154,7 @@ def _pair(ours: list[str], theirs: list[str], source: Specs, target: Specs) -> l
     """Assign the tensors of one group of sizes to each other so that the sum of scores is largest."""
     from scipy.optimize import linear_sum_assignment
 
-    words = {name: tokens(name) for name in (*ours, *theirs)}
-    scores = np.array([[_score(a, b, words, ours, theirs) for b in theirs] for a in ours])
+    scores = np.array([[_score(a, b, ours, theirs) for b in theirs] for a in ours])
     edges = []
     chosen = np.array(linear_sum_assignment(-scores)).T
     for row, column in chosen.tolist():
@@ -123,13 +171,10 @@ def _pair(ours: list[str], theirs: list[str], source: Specs, target: Specs) -> l
     return edges
 
 
-def _score(a: str, b: str, words: Mapping[str, list[str]], ours: Sequence[str], theirs: Sequence[str]) -> float:
-    one, other = words[a], words[b]
-    roles = [next((word for word in reversed(item) if word in _ROLES), "") for item in (one, other)]
-    common = sum(min(one.count(word), other.count(word)) for word in set(one))
-    name = 2 * common / (len(one) + len(other))
+def _score(a: str, b: str, ours: Sequence[str], theirs: Sequence[str]) -> float:
     order = 1 - abs(ours.index(a) / len(ours) - theirs.index(b) / len(theirs))
-    return _NAME * name + (1 - _NAME) * order - (_WRONG_ROLE if roles[0] != roles[1] else 0.0)
+    wrong = _WRONG_ROLE if _role(a) != _role(b) else 0.0
+    return _NAME * _similar(a, b) + (1 - _NAME) * order - wrong
 
 
 def _step(given: Spec, wanted: Spec) -> str | None:
