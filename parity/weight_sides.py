@@ -64,7 +64,7 @@ class TorchSide:
         def keep(name: str) -> Any:
             def hook(_: Any, __: Any, output: Any) -> None:
                 if hasattr(output, "is_floating_point"):
-                    seen[name] = to_numpy(output)
+                    seen[name] = to_numpy(output).copy()  # an activation behind it may work in place
 
             return hook
 
@@ -139,8 +139,9 @@ class MindSporeSide:
 
     def __init__(self, cell: Any) -> None:
         self._cell = cell.set_train(False)
-        # A cell that was put together by hand carries names of its parts; this is what it calls them as a whole.
-        cell.update_parameters_name("")
+        if not all(_leads_to(cell, item) for item in cell.get_parameters()):
+            # Cells put together by hand keep names of their parts; this names them as a whole.
+            cell.update_parameters_name("")
         self._parameters = {item.name: item for item in cell.get_parameters()}
 
     def checkpoint(self) -> Checkpoint:
@@ -160,6 +161,16 @@ class MindSporeSide:
 
         result = self._cell(*(mindspore.Tensor(feed) for feed in feeds))
         return _floats(item.asnumpy() for item in _leaves(result))
+
+
+def _leads_to(cell: Any, parameter: Any) -> bool:
+    """Return whether a parameter's name is a path by which the cell has it."""
+    found = cell
+    for part in parameter.name.split("."):
+        found = found[int(part)] if part.isdigit() and hasattr(found, "__getitem__") else getattr(found, part, None)
+        if found is None:
+            return False
+    return found is parameter
 
 
 def _channels_first(array: np.ndarray) -> np.ndarray:

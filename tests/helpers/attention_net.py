@@ -65,6 +65,16 @@ def sides(seed: int = 0) -> tuple[AttentionNet, AttentionNet]:
     return source, AttentionNet(seed + 1, theirs, transposed=False, last=False)
 
 
+def keras_net() -> AttentionNet:
+    """Return the source, for the command line."""
+    return sides()[0]
+
+
+def pytorch_net() -> AttentionNet:
+    """Return the target, for the command line."""
+    return sides()[1]
+
+
 MAP = {
     "map": 1,
     "rules": [

@@ -106,6 +106,25 @@ def test_derive_proposes_a_map_that_applies(run: Callable[..., tuple[int, str]],
     assert all(np.array_equal(one.read(name), other.read(name)) for name in one.specs())
 
 
+def test_audit_says_what_was_ruled_out_and_fails_where_the_map_is_wrong(
+    run: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    import yaml
+    from attention_net import MAP as RIGHT
+
+    models = ("python:attention_net:keras_net", "python:attention_net:pytorch_net", "--input", "3,2,4,6")
+    (tmp_path / "right.yaml").write_text(yaml.safe_dump(RIGHT))
+    code, said = run("audit", tmp_path / "right.yaml", *models, "--json")
+    found = json.loads(said)
+    assert (code, found["verdict"]) == (0, "holds")
+    assert {finding["verdict"] for finding in found["findings"]} == {"ruled out"}
+    wrong = {**RIGHT, "rules": [{**RIGHT["rules"][0], "do": []}, *RIGHT["rules"][1:]]}
+    (tmp_path / "wrong.yaml").write_text(yaml.safe_dump(wrong))
+    code, said = run("audit", tmp_path / "wrong.yaml", *models)
+    assert code == 1
+    assert said.startswith("wrong: differs")
+
+
 @pytest.mark.parametrize(
     ("argv", "words"),
     [
