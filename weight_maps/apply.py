@@ -58,17 +58,24 @@ def apply_map(
     dropped = _read_dropped(checkpoint, work)
     stage = Stage(out, work.targets(), _task(weight_map, source, work))
     stage.replay(journal)
-    try:
-        _stream(checkpoint, work, stage, journal, progress)
-        written = stage.finish()
-        proof = _proven(written, work, journal, progress) if prove else None
-    except (UserError, InternalError):
-        stage.discard()  # there is nothing here to go on from
-        raise
+    written, proof = _written(checkpoint, work, stage, journal, prove, progress)
     ledger = _ledger(weight_map, source, work, journal, dropped, proof)
     stage.publish(written)
     write_atomically(out.with_name(f"{out.name}.ledger.json"), dumps(ledger.to_json()).encode())
     return ledger
+
+
+def _written(
+    checkpoint: Checkpoint, work: Plan, stage: Stage, journal: Journal, prove: bool, progress: Progress
+) -> tuple[Path, RoundTrip | None]:
+    """Write the file beside its place and go the way back; what fails leaves nothing behind."""
+    try:
+        _stream(checkpoint, work, stage, journal, progress)
+        written = stage.finish()
+        return written, _proven(written, work, journal, progress) if prove else None
+    except (UserError, InternalError):
+        stage.discard()  # there is nothing here to go on from
+        raise
 
 
 def _proven(written: Path, work: Plan, journal: Journal, progress: Progress) -> RoundTrip:

@@ -140,30 +140,19 @@ def audit(
     given = source.checkpoint()
     mapped = Mapped(given, work)
     made = {name: mapped.read(name) for name in work.targets()}
-    sources = {name: given.read(name) for entry in work.entries for name in entry.sources}
     truth = source.run(feeds)
     own = target.checkpoint()
     already = sum(same_bits(own.read(name), array) for name, array in made.items())
     target.load(made)
     right = target.run(feeds)
     error = distance(right, truth)
-    found = alternatives(work)
-    chosen = found if most is None or len(found) <= most else found[:: -(-len(found) // most)]
-    chosen = chosen if error <= LIMIT or search else []
     where = None
     if error > LIMIT and isinstance(source, Traced) and isinstance(target, Traced):
         where = first_divergence(work, source, target, feeds, LIMIT)
-    findings: list[Finding] = []
-    same = 0
-    for done, alternative in enumerate(chosen, 1):
-        other = tried(alternative, made, sources)
-        if other is None:
-            same += 1
-        else:
-            target.load(other)
-            findings.append(_finding(alternative, distance(target.run(feeds), truth), error, weight_map))
-            target.load({name: made[name] for name in other})
-        progress(done, len(chosen))
+    found = alternatives(work)
+    probe = _Probe(weight_map, target, feeds, truth, made, {n: given.read(n) for e in work.entries for n in e.sources})
+    chosen = _sampled(found, most) if error <= LIMIT or search else []
+    findings, same = probe.settle(chosen, error, progress)
     return Audit(
         error,
         max((float(np.abs(a - b).max(initial=0.0)) for a, b in zip(right, truth, strict=True)), default=0.0),
@@ -177,6 +166,40 @@ def audit(
         len(found),
         where,
     )
+
+
+def _sampled(found: Sequence[Alternative], most: int | None) -> Sequence[Alternative]:
+    return found if most is None or len(found) <= most else found[:: -(-len(found) // most)]
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """The target under the map, into which alternatives are put one at a time."""
+
+    weight_map: WeightMap
+    target: Side
+    feeds: Sequence[np.ndarray]
+    truth: Sequence[np.ndarray]
+    made: Mapping[str, np.ndarray]
+    sources: Mapping[str, np.ndarray]
+
+    def settle(
+        self, chosen: Sequence[Alternative], right: float, progress: Callable[[int, int], None]
+    ) -> tuple[list[Finding], int]:
+        """Run each alternative, and count those that fill in the very same values; the map's tensors are put back."""
+        findings: list[Finding] = []
+        same = 0
+        for done, alternative in enumerate(chosen, 1):
+            other = tried(alternative, self.made, self.sources)
+            if other is None:
+                same += 1
+            else:
+                self.target.load(other)
+                error = distance(self.target.run(self.feeds), self.truth)
+                findings.append(_finding(alternative, error, right, self.weight_map))
+                self.target.load({name: self.made[name] for name in other})
+            progress(done, len(chosen))
+        return findings, same
 
 
 def distance(outputs: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> float:
