@@ -62,8 +62,16 @@ def _audit(args: argparse.Namespace) -> int:
 
 
 def verdict(found: Audit) -> str:
-    """Return ``holds``, ``undecided`` (an alternative is not ruled out) or ``differs`` (the models do not agree)."""
-    return "holds" if found.holds else "undecided" if found.agrees else "differs"
+    """Return what an audit comes to.
+
+    ``holds``, ``undecided`` (an alternative is not ruled out), ``differs`` (the models do not agree), or ``powerless``
+    (they do, on outputs that hardly depend on the input).
+    """
+    from weight_maps.audit import LIMIT
+
+    if found.agrees:
+        return "holds" if found.holds else "undecided"
+    return "powerless" if found.error <= LIMIT else "differs"
 
 
 def _input(text: str) -> dict[str, Any]:

@@ -33,6 +33,7 @@ def pairs() -> list[tuple[str, int, dict[str, Any]]]:
 
 def prove(name: str, number: int, everything: bool) -> dict[str, Any]:
     """Audit one pair and return its row."""
+    from parity.map_cli import verdict
     from parity.weight_audit import audit_pair
     from zoo.errors import UserError
 
@@ -58,7 +59,7 @@ def prove(name: str, number: int, everything: bool) -> dict[str, Any]:
     times = sorted(finding.times for finding in found.findings if finding.verdict == "ruled out")
     odd = [f for f in found.findings if f.verdict not in ("ruled out", "neutral")]
     return row | {
-        "verdict": "holds" if found.holds else "undecided" if found.agrees else "differs",
+        "verdict": verdict(found),
         "error": found.error,
         "largest": found.largest,
         "identical": found.identical,
