@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.verb import Verb
+
+if TYPE_CHECKING:
+    from porters.foreign import ForeignNaming
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +32,10 @@ def _configure(parser: argparse.ArgumentParser) -> None:
         help="range of a symbolic dimension, e.g. batch=1..64",
     )
     parser.add_argument("--weights", type=Path, metavar="FILE", help="a checkpoint for the architecture")
+    parser.add_argument(
+        "--map", metavar="MAP", help="the map by which --weights fits: a file, or a name of `zooport map list`"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="NAME=N", help="a parameter of the map")
     parser.add_argument("--seed", type=int, default=0, help="seed of the weights where there is no checkpoint")
     parser.add_argument(
         "--no-fold", action="store_true", help="leave batch norms and transposed matrices as upstream has them"
@@ -46,7 +54,11 @@ def _run(args: argparse.Namespace) -> int:
     from zoo.inputs import parse_input
 
     options = SourceOptions(
-        [parse_input(text) for text in args.input], args.weights, args.seed, graph_only=args.graph_only
+        [parse_input(text) for text in args.input],
+        args.weights,
+        args.seed,
+        graph_only=args.graph_only,
+        naming=_naming(args),
     )
     dynamic = dict(_parse_range(text) for text in args.dynamic) or None
     with progress() as bar:
@@ -79,6 +91,18 @@ def _run(args: argparse.Namespace) -> int:
         emit(f"  note: {note}")
     emit(f"  next: zooport check {result.artifact}")
     return 0
+
+
+def _naming(args: argparse.Namespace) -> ForeignNaming | None:
+    from porters.foreign import ForeignNaming
+    from weight_maps.cli import parse_parameters
+    from zoo.errors import UserError
+
+    if args.map is None:
+        return None
+    if args.weights is None:
+        raise UserError("a map carries a checkpoint over", place="--map", expected="--weights FILE", got="none")
+    return ForeignNaming(args.map, parse_parameters(args.set))
 
 
 def _parse_range(text: str) -> tuple[str, tuple[int, int | None]]:

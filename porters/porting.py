@@ -13,6 +13,7 @@ from typing import Any
 from porters import golden
 from porters.baked import find_baked
 from porters.folding import fold
+from porters.foreign import LEDGER
 from porters.porter import Original, Translation
 from porters.source import SourceOptions, open_source
 from zoo import store
@@ -21,6 +22,7 @@ from zoo.card import SCHEMA, dump_card
 from zoo.errors import UserError, did_you_mean
 from zoo.graph import OPSET
 from zoo.inputs import InputSpec
+from zoo.record import dumps
 
 # framework -> module with the porter.
 PORTERS = {"pytorch": "porters.from_pytorch", "tensorflow": "porters.from_tensorflow", "onnx": "porters.from_onnx"}
@@ -127,6 +129,8 @@ def port_to(
         with _timed(seconds, "golden"):
             notes += _golden(original, translation.inputs, directory, record_golden)
         card = build_card(original, translation, _count(translation), notes, summary | {"bytes": size})
+        if options.naming is not None:
+            (directory / LEDGER).write_text(dumps(options.naming.ledger), encoding="utf-8")
         (directory / CARD).write_text(dump_card(card), encoding="utf-8")
         _check(directory, options.graph_only)
         progress("seal")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from porters.foreign import ForeignNaming
 from porters.porter import Original
 from zoo.errors import UserError, did_you_mean
 from zoo.inputs import InputSpec
@@ -43,6 +44,7 @@ class SourceOptions:
         on_disk: Whether weights that are too many for memory may stay on disk; the original then cannot be run.
         graph_only: Whether only the graph is wanted, without weights.
         seed: Seed of the weights where there is no checkpoint, and of the recalibration of batch norms.
+        naming: How the names of ``weights`` become the model's own, where they are others.
     """
 
     inputs: Sequence[InputSpec] = field(default_factory=tuple)
@@ -50,6 +52,7 @@ class SourceOptions:
     seed: int = DEFAULT_SEED
     on_disk: bool = False
     graph_only: bool = False
+    naming: ForeignNaming | None = None
 
 
 def open_source(source: Any, options: SourceOptions | None = None) -> Original:

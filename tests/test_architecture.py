@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("zoo", "porters", "parity", "reports")
+PACKAGES = ("zoo", "weight_maps", "porters", "parity", "reports")
 CLI_MODULES = tuple(
     f"{package}.{file.stem}" for package in PACKAGES for file in (ROOT / package).glob("*.py") if file.stem == "cli"
 )
@@ -23,6 +23,7 @@ VERBS: dict[str, str] = PROJECT["entry-points"]["zooport.verbs"]
 HEAVY = ("torch", "tensorflow", "keras", "mindspore", "openvino", "onnx", "onnx_ir", "onnxruntime", "numpy", "scipy")
 PUBLIC = {
     "zoo": ["Artifact", "open_artifact", "verify_artifact"],
+    "weight_maps": ["apply_map", "find_map", "open_checkpoint"],
     "porters": ["open_source", "port"],
     "parity": ["ParityResult", "check"],
     "reports": ["Report", "Source", "collect", "render", "render_report"],

@@ -7,11 +7,14 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from porters.foreign import ForeignNaming, in_own_naming
 from zoo.artifact import sha256
 from zoo.errors import UserError, nearest
 
 if TYPE_CHECKING:
     import torch
+
+    from weight_maps.tensors import Spec
 
 # Prefixes that wrappers put in front of every name.
 _WRAPPERS = ("module.", "_orig_mod.")
@@ -113,14 +116,20 @@ def _wrapper(names: Collection[str], own: Collection[str]) -> str:
     return next((prefix for prefix in _WRAPPERS if all(name.startswith(prefix) for name in names)), "")
 
 
-def load_into(model: torch.nn.Module, file: Path) -> list[str]:
+def load_into(model: torch.nn.Module, file: Path, naming: ForeignNaming | None = None) -> list[str]:
     """Load a checkpoint into ``model``; every name and shape must fit.
+
+    Args:
+        model: The model.
+        file: The checkpoint.
+        naming: How its names become the model's, where they are others.
 
     Raises:
         UserError: With the names that are missing, unexpected or of another shape.
     """
     own = model.state_dict()
-    tensors, notes = read_state_dict(file, own)
+    with in_own_naming(file, naming, _specs(own) if naming else {}) as named:
+        tensors, notes = read_state_dict(named, own)
     # Saved by old torch versions without the counter that inference never reads.
     missing = [name for name in own if name not in tensors and not name.endswith("num_batches_tracked")]
     unexpected = [name for name in tensors if name not in own]
@@ -136,6 +145,12 @@ def load_into(model: torch.nn.Module, file: Path) -> list[str]:
         )
     model.load_state_dict(tensors, strict=False)
     return notes
+
+
+def _specs(own: Mapping[str, Any]) -> dict[str, Spec]:
+    from weight_maps.formats.pytorch import TorchTensors
+
+    return dict(TorchTensors(own).specs())
 
 
 def _listed(label: str, names: list[str], most: int = 8) -> str:

@@ -8,9 +8,9 @@ import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, metadata, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from porters import foreign
 from porters.porter import Original
 from porters.pytorch import checkpoints, dtypes
 from porters.pytorch.original import TorchOriginal
@@ -58,8 +58,8 @@ def open_live(model: Any, options: SourceOptions) -> TorchOriginal:
     checkpoint: dict[str, Any] = {"kind": "live"}
     notes: list[str] = []
     if options.weights is not None:
-        notes = checkpoints.load_into(model, options.weights)
-        checkpoint = _given(options.weights)
+        notes = checkpoints.load_into(model, options.weights, options.naming)
+        checkpoint = _given(options)
     return TorchOriginal(
         model.eval(),
         reference="",
@@ -253,8 +253,8 @@ def finish(
     inputs = with_inputs(specs, options.inputs)
     notes: list[str] = []
     if options.weights is not None:
-        notes = checkpoints.load_into(model, options.weights)
-        checkpoint = _given(options.weights)
+        notes = checkpoints.load_into(model, options.weights, options.naming)
+        checkpoint = _given(options)
     elif checkpoint is None:
         checkpoint = _seeded_checkpoint(model, inputs, options.seed, call, even)
     return TorchOriginal(
@@ -334,8 +334,10 @@ def _samples(specs: Sequence[InputSpec], seed: int, cases: int, call: Mapping[st
     return given
 
 
-def _given(weights: Path) -> dict[str, Any]:
-    return {"kind": "file", "given": True, "files": [checkpoints.describe(weights)]}
+def _given(options: SourceOptions) -> dict[str, Any]:
+    assert options.weights is not None
+    files = [checkpoints.describe(options.weights)]
+    return {"kind": "file", "given": True, "files": files, **foreign.entry(options.naming)}
 
 
 @contextlib.contextmanager

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from porters import foreign
 from porters.source import SourceOptions, with_inputs
 from porters.tensorflow import runtime, signature
 from porters.tensorflow.keras_files import lambdas
@@ -48,7 +49,7 @@ def open_live(model: Any, options: SourceOptions) -> TensorFlowOriginal:
     if not isinstance(model, keras.Model):
         return _function(model, options)
     if options.weights is not None:
-        checkpoint = _load_weights(model, options.weights)
+        checkpoint = _load_weights(model, options)
         return replace(_keras(model, options), checkpoint=checkpoint)
     return _keras(model, options)
 
@@ -93,7 +94,7 @@ def _application(name: str, options: SourceOptions) -> KerasOriginal:
     model = _sized(getattr(keras.applications, name), options)
     original = replace(_keras(model, options), name=name, task="image-classification", licence=runtime.licence("keras"))
     if options.weights is not None:
-        original.checkpoint = _load_weights(model, options.weights)
+        original.checkpoint = _load_weights(model, options)
         return original
     original.checkpoint = _calibrated(original, options.seed)
     return original
@@ -153,7 +154,7 @@ def _saved(file: Path, options: SourceOptions) -> KerasOriginal:
         raise UserError("the Keras file cannot be loaded", place=str(file), got=_first_line(error)) from error
     checkpoint: dict[str, Any] = {"kind": "file", "files": [_hashed(file)]}
     if options.weights is not None:
-        checkpoint = _load_weights(model, options.weights)
+        checkpoint = _load_weights(model, options)
     return replace(_keras(model, options), name=file.stem, checkpoint=checkpoint)
 
 
@@ -173,9 +174,12 @@ def _keras(model: Any, options: SourceOptions) -> KerasOriginal:
     return original
 
 
-def _load_weights(model: Any, file: Path) -> dict[str, Any]:
-    if not file.is_file():
+def _load_weights(model: Any, options: SourceOptions) -> dict[str, Any]:
+    file = options.weights
+    if file is None or not file.is_file():
         raise UserError("the weights file does not exist", place=str(file))
+    if options.naming is not None:
+        return _load_foreign(model, file, options.naming)
     try:
         model.load_weights(file)
     except Exception as error:  # Keras raises anything here: the file is the user's
@@ -186,6 +190,20 @@ def _load_weights(model: Any, file: Path) -> dict[str, Any]:
             got=_first_line(error),
         ) from error
     return {"kind": "file", "files": [_hashed(file)]}
+
+
+def _load_foreign(model: Any, file: Path, naming: foreign.ForeignNaming) -> dict[str, Any]:
+    """Load a checkpoint of another naming; the model's own is ``layer/variable``."""
+    from weight_maps.formats.safetensors import read_safetensors
+    from weight_maps.tensors import Spec
+
+    weights = {weight.path.removeprefix(f"{model.name}/"): weight for weight in model.weights}
+    own = {name: Spec(tuple(weight.shape), str(weight.dtype)) for name, weight in weights.items()}
+    with foreign.in_own_naming(file, naming, own) as named:
+        checkpoint = read_safetensors(named)
+        for name, weight in weights.items():
+            weight.assign(checkpoint.read(name))
+    return {"kind": "file", "given": True, "files": [_hashed(file)], **foreign.entry(naming)}
 
 
 def _hashed(file: Path) -> dict[str, str]:

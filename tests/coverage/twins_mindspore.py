@@ -1,0 +1,72 @@
+"""One network of every standard layer that PyTorch and MindSpore call differently, for the generic weight map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def pytorch_layers() -> Any:
+    """Return the network in PyTorch; it takes tokens (batch, 12) and an image (batch, 3, 12, 12)."""
+    import torch
+    from torch import nn
+
+    # The mean of one row, not of the whole map: a kernel and its transpose give the same mean of the whole.
+    class Layers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(61, 8)
+            self.conv1 = nn.Conv1d(8, 12, 3, padding=1)
+            self.bn1 = nn.BatchNorm1d(12)
+            self.ln = nn.LayerNorm(12)
+            self.lstm = nn.LSTM(12, 6, num_layers=2, batch_first=True, bidirectional=True)
+            self.gru = nn.GRU(12, 10, batch_first=True)
+            self.conv2 = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+            self.bn2 = nn.BatchNorm2d(8)
+            self.act = nn.PReLU(8)
+            self.up = nn.ConvTranspose2d(8, 8, 2, stride=2)
+            self.gn = nn.GroupNorm(2, 8)
+            self.head = nn.Linear(18, 5)
+
+        def forward(self, ids: Any, image: Any) -> Any:
+            h = self.bn1(self.conv1(self.embed(ids).transpose(1, 2)).mean(2))
+            x = self.conv1(self.embed(ids).transpose(1, 2)).transpose(1, 2) + h[:, None]
+            x, _ = self.gru(self.lstm(self.ln(x))[0])
+            y = self.gn(self.up(self.act(self.bn2(self.conv2(image)))))[:, :, 0].mean(2)
+            return self.head(torch.cat([x[:, -1], y], 1))
+
+    torch.manual_seed(0)
+    return Layers()
+
+
+def mindspore_layers() -> Any:
+    """Return the same network in MindSpore."""
+    import mindspore
+    from mindspore import nn, ops
+
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+
+    class Layers(nn.Cell):  # type: ignore[misc]  # MindSpore is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed = nn.Embedding(61, 8)
+            self.conv1 = nn.Conv1d(8, 12, 3, pad_mode="pad", padding=1, has_bias=True)
+            self.bn1 = nn.BatchNorm1d(12)
+            self.ln = nn.LayerNorm([12], epsilon=1e-5)
+            self.lstm = nn.LSTM(12, 6, num_layers=2, batch_first=True, bidirectional=True)
+            self.gru = nn.GRU(12, 10, batch_first=True)
+            self.conv2 = nn.Conv2d(3, 8, 3, stride=2, pad_mode="pad", padding=1, has_bias=True)
+            self.bn2 = nn.BatchNorm2d(8)
+            self.act = nn.PReLU(8)
+            self.up = nn.Conv2dTranspose(8, 8, 2, stride=2, pad_mode="valid", has_bias=True)
+            self.gn = nn.GroupNorm(2, 8)
+            self.head = nn.Dense(18, 5)
+
+        def construct(self, ids: Any, image: Any) -> Any:
+            x = self.conv1(ops.transpose(self.embed(ids), (0, 2, 1)))
+            h = self.bn1(ops.ReduceMean()(x, 2))
+            x = ops.transpose(x, (0, 2, 1)) + ops.expand_dims(h, 1)
+            x = self.gru(self.lstm(self.ln(x))[0])[0]
+            y = ops.ReduceMean()(self.gn(self.up(self.act(self.bn2(self.conv2(image)))))[:, :, 0], 2)
+            return self.head(ops.concat((x[:, -1], y), 1))
+
+    return Layers()

@@ -1,0 +1,264 @@
+"""Proposes the map between two checkpoints: what fits by shape, goes by name and order, with a confidence each."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+
+from weight_maps.align import Module, align, modules
+from weight_maps.tensors import Spec
+
+Specs = Mapping[str, Spec]
+
+# Words of one meaning in the namings that we know: PyTorch, Keras, TensorFlow 1, MindSpore, JAX. The first is ours.
+_SYNONYMS = (
+    ("weight", "kernel", "gamma", "weights", "w", "embedding_table", "embeddings", "scale"),
+    ("bias", "beta", "b", "offset"),
+    ("mean", "running_mean", "moving_mean"),
+    ("variance", "running_var", "moving_variance", "var"),
+    ("query", "q", "q_proj", "to_q"),
+    ("key", "k", "k_proj", "to_k"),
+    ("value", "v", "v_proj", "to_v"),
+    ("layer", "layers", "blocks", "block", "h", "encoder_layer", "stage"),
+    ("norm", "bn", "ln", "layer_norm", "batch_norm", "layernorm", "batchnorm"),
+    ("head", "classifier", "fc", "predictions", "mlp_head"),
+)
+_WORDS = {word: words[0] for words in _SYNONYMS for word in words}
+_ROLES = ("weight", "bias", "mean", "variance")
+# How much of a score is the name, the rest is the order of use; and what a wrong role costs.
+_NAME, _WRONG_ROLE = 0.7, 1.0
+# Ways to permute the axes that frameworks differ by, likeliest first: convolutions HWIO -> OIHW and back.
+_LIKELY: Mapping[int, Sequence[tuple[int, ...]]] = {2: [(1, 0)], 3: [(2, 1, 0)], 4: [(3, 2, 0, 1), (2, 3, 1, 0)]}
+
+
+@dataclass(frozen=True)
+class Edge:
+    """One proposed pair.
+
+    Attributes:
+        source: Name in the source.
+        target: Name in the target.
+        step: What is done to it, as in a map; empty where it is only renamed.
+        confidence: 0 to 1: how much better the pair is than the next best for either of the two.
+        why: What speaks for it.
+    """
+
+    source: str
+    target: str
+    step: str
+    confidence: float
+    why: str
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """Every proposed pair and what found none."""
+
+    edges: Sequence[Edge]
+    unmatched_sources: Sequence[str]
+    unmatched_targets: Sequence[str]
+
+
+def tokens(name: str) -> list[str]:
+    """Return the words of a name in our spelling, numbers apart."""
+    words: list[str] = []
+    for segment in re.split(r"[./]", name.removesuffix(":0")):
+        bare = re.sub(r"\d+$", "", segment).rstrip("_")
+        if bare in _WORDS:
+            words.append(_WORDS[bare])
+        else:
+            words += [_WORDS.get(word, word) for word in re.findall(r"[A-Za-z]+", segment)]
+        words += re.findall(r"\d+", segment)
+    return words
+
+
+def derive(source: Specs, target: Specs) -> Proposal:
+    """Propose pairs: modules that hold the same tensors in the same order of the two files, then what is left by sizes.
+
+    Nothing is executed; see the audit for what settles the doubtful ones.
+    """
+    edges = _aligned(source, target)
+    taken, made = {edge.source for edge in edges}, {edge.target for edge in edges}
+    groups: defaultdict[tuple[Any, ...], tuple[list[str], list[str]]] = defaultdict(lambda: ([], []))
+    for side, (specs, used) in enumerate(((source, taken), (target, made))):
+        for name, spec in specs.items():
+            if name not in used:
+                key = (_kind(spec), *sorted(size for size in spec.shape if size != 1))
+                groups[key][side].append(name)
+    for ours, theirs in groups.values():
+        if ours and theirs:
+            edges += _pair(ours, theirs, source, target)
+    order = {name: place for place, name in enumerate(source)}
+    edges.sort(key=lambda edge: order[edge.source])
+    taken, made = {edge.source for edge in edges}, {edge.target for edge in edges}
+    return Proposal(edges, [n for n in source if n not in taken], [n for n in target if n not in made])
+
+
+def _aligned(source: Specs, target: Specs) -> list[Edge]:
+    """Return the edges of modules that are aligned; within one, each role with its like."""
+    ours, theirs = modules(source, _role), modules(target, _role)
+    pairs = align(ours, theirs, _similar)
+    place = {module.name: number for number, module in enumerate(theirs)}
+    edges = []
+    for number, (one, other) in enumerate(pairs):
+        # A run of neighbours on both sides is what speaks for a pair: one torn out of its order may be chance.
+        before, after = pairs[max(number - 1, 0)][1], pairs[min(number + 1, len(pairs) - 1)][1]
+        together = (place[other.name] - place[before.name] <= 1) + (place[after.name] - place[other.name] <= 1)
+        alone = sum(module.signature == one.signature for module in ours) == 1
+        confidence = 1.0 if alone else (0.2, 0.4, 0.8)[together]
+        why = "the only module of its kind" if alone else f"in order, {together} of 2 neighbours too"
+        edges += _within(one, other, source, target, confidence, why)
+    return edges
+
+
+def _within(one: Module, other: Module, source: Specs, target: Specs, confidence: float, why: str) -> list[Edge]:
+    """Return the edges of a pair of modules, none where their tensors cannot be told apart by role and size."""
+    edges = []
+    for name in one.tensors:
+        fits = [
+            (twin, step)
+            for twin in other.tensors
+            if _role(twin) == _role(name) and (step := _step(source[name], target[twin])) is not None
+        ]
+        if len(fits) != 1:
+            return []
+        twin, step = fits[0]
+        square = len(set(source[name].shape)) < len(source[name].shape)
+        doubt, mark = (0.5, "; square") if square else (1.0, "")
+        edges.append(Edge(name, twin, step, round(confidence * doubt, 2), why + mark))
+    return edges if len({edge.target for edge in edges}) == len(edges) else []
+
+
+def _role(name: str) -> str:
+    words = tokens(name)
+    return next((word for word in reversed(words) if word in _ROLES), words[-1] if words else "")
+
+
+def _similar(one: str, other: str) -> float:
+    first, second = tokens(one), tokens(other)
+    common = sum(min(first.count(word), second.count(word)) for word in set(first))
+    return 2 * common / max(len(first) + len(second), 1)
+
+
+def _kind(spec: Spec) -> str:
+    return "float" if "float" in spec.dtype else spec.dtype
+
+
+def _pair(ours: list[str], theirs: list[str], source: Specs, target: Specs) -> list[Edge]:
+    """Assign the tensors of one group of sizes to each other so that the sum of scores is largest."""
+    from scipy.optimize import linear_sum_assignment
+
+    scores = np.array([[_score(a, b, ours, theirs) for b in theirs] for a in ours])
+    edges = []
+    chosen = np.array(linear_sum_assignment(-scores)).T
+    for row, column in chosen.tolist():
+        step = _step(source[ours[row]], target[theirs[column]])
+        if step is None:
+            continue
+        others = np.concatenate([np.delete(scores[row], column), np.delete(scores[:, column], row)])
+        margin = 1.0 if not others.size else float(scores[row, column] - others.max())
+        why = "alone of its sizes" if not others.size else f"score {scores[row, column]:.2f}, next {others.max():.2f}"
+        # A doubt of shape (a square matrix) is not the names' to settle.
+        square = len(set(source[ours[row]].shape)) < len(source[ours[row]].shape)
+        confidence = min(max(margin, 0.0) * 4, 1.0) * (0.5 if square else 1.0)
+        edges.append(Edge(ours[row], theirs[column], step, round(confidence, 2), why + ("; square" if square else "")))
+    return edges
+
+
+def _score(a: str, b: str, ours: Sequence[str], theirs: Sequence[str]) -> float:
+    order = 1 - abs(ours.index(a) / len(ours) - theirs.index(b) / len(theirs))
+    wrong = _WRONG_ROLE if _role(a) != _role(b) else 0.0
+    return _NAME * _similar(a, b) + (1 - _NAME) * order - wrong
+
+
+def _step(given: Spec, wanted: Spec) -> str | None:
+    """Return the step that gives one shape the other, ``None`` where there is none that frameworks differ by."""
+    if given.shape == wanted.shape:
+        return ""
+    rank = len(given.shape)
+    if rank == len(wanted.shape):
+        orders = [*_LIKELY.get(rank, []), *list(permutations(range(rank)))]
+        for order in orders:
+            if tuple(given.shape[axis] for axis in order) == wanted.shape:
+                return "transpose" if rank == 2 else f"{{permute: {list(order)}}}"
+    if given.elements == wanted.elements:
+        return f"{{reshape: {{to: {list(wanted.shape)}, from: {list(given.shape)}}}}}"
+    return None
+
+
+# -- writing -------------------------------------------------------------------------------------------------------
+
+
+def to_yaml(found: Proposal, source: str, target: str) -> str:
+    """Return a proposal as a map that a person can finish: names that differ by numbers alone share a rule."""
+    out = ["map: 1", f"source: {source}", f"target: {target}", "rules:"]
+    groups: defaultdict[tuple[str, str, str], list[Edge]] = defaultdict(list)
+    for edge in found.edges:
+        groups[_bare(edge.source), _bare(edge.target), edge.step].append(edge)
+    for edges in groups.values():
+        least = min(edge.confidence for edge in edges)
+        for given, made in _general(edges):
+            do = f", do: [{edges[0].step}]" if edges[0].step else ""
+            doubt = f"  # confidence {least:.2f}: look at it" if least < 0.5 else ""
+            out.append(f'  - {{from: "{given}", to: "{made}"{do}}}{doubt}')
+    if found.unmatched_sources:
+        out.append("drop:  # nothing in the target has their sizes; give the reason, or a rule")
+        out += [f'  - {{from: "{name}", reason: TODO}}' for name in found.unmatched_sources]
+    if found.unmatched_targets:
+        out.append("init:  # nothing in the source has their sizes; give the reason and the value, or a rule")
+        out += [f'  - {{to: "{name}", value: 0, reason: TODO}}' for name in found.unmatched_targets]
+    return "\n".join(out) + "\n"
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"\d+", "#", name)
+
+
+def _general(edges: Sequence[Edge]) -> list[tuple[str, str]]:
+    """Return one pair of patterns for edges that differ by numbers alone, or each edge where no pattern fits all."""
+    plain = [(edge.source, edge.target) for edge in edges]
+    if len(edges) == 1:
+        return plain
+    given = [[int(text) for text in re.findall(r"\d+", edge.source)] for edge in edges]
+    made = [[int(text) for text in re.findall(r"\d+", edge.target)] for edge in edges]
+    columns = list(zip(*given, strict=True))
+    names = [None if len(set(column)) == 1 else "ijklmnpqr"[place] for place, column in enumerate(columns)]
+    wanted = [_spelled(column, columns, names) for column in zip(*made, strict=True)]
+    if None in wanted:
+        return plain
+    own = [f"{{{name}:int}}" if name else str(columns[place][0]) for place, name in enumerate(names)]
+    pattern = _filled(_bare(edges[0].source), own), _filled(_bare(edges[0].target), [str(item) for item in wanted])
+    return [pattern] if _covers(pattern, plain) else plain
+
+
+def _spelled(column: Sequence[int], columns: Sequence[Sequence[int]], names: Sequence[str | None]) -> str | None:
+    if len(set(column)) == 1:
+        return str(column[0])
+    for given, name in zip(columns, names, strict=True):
+        shifts = {b - a for a, b in zip(given, column, strict=True)}
+        if name and len(shifts) == 1:
+            shift = shifts.pop()
+            return f"{{{name}{shift:+d}}}" if shift else f"{{{name}}}"
+    return None
+
+
+def _filled(bare: str, spelled: Sequence[str]) -> str:
+    parts = bare.split("#")
+    return "".join(part + text for part, text in zip(parts, [*spelled, ""], strict=True))
+
+
+def _covers(pattern: tuple[str, str], pairs: Sequence[tuple[str, str]]) -> bool:
+    """Return whether the pattern makes exactly these pairs of these names."""
+    from weight_maps.patterns import compile_patterns
+
+    (given,), (made,) = compile_patterns([pattern[0]], [pattern[1]], {}, "derive")
+    if given.variables != made.variables:
+        return False
+    found = ((given.match(source), target) for source, target in pairs)
+    return all(values is not None and made.fill(values) == target for values, target in found)
