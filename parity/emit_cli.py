@@ -18,8 +18,6 @@ RECORD = "emit.json"
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
-    from zoo.graph import OPSET
-
     parser.add_argument(
         "form",
         choices=["onnx", "atc"],
@@ -27,7 +25,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="the folder to write")
-    parser.add_argument("--opset", type=int, metavar="N", help=f"opset of the file (default: {OPSET}, for ATC 17)")
+    parser.add_argument("--opset", type=int, metavar="N", help="opset of the file (default: the zoo's, for ATC 17)")
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=N", help="fix a symbolic dimension, such as batch=1"
     )

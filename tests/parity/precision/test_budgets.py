@@ -37,7 +37,7 @@ BUDGETS = {
 
 
 @pytest.mark.parametrize(("chip", "mode"), BUDGETS)
-@pytest.mark.parametrize("name", ["conv", "transformer"])
+@pytest.mark.parametrize("name", ["conv", pytest.param("transformer", marks=pytest.mark.thorough)])
 def test_sound_ports_hold_in_every_precision(name, chip, mode, request):
     ported = request.getfixturevalue(name)
     assert precision_of(chip, mode) == BUDGETS[chip, mode]
@@ -52,7 +52,14 @@ def scaled_weight(model):
 
 
 @pytest.mark.parametrize("mode", ["force_fp16", "force_fp32", "allow_mix_precision"])
-@pytest.mark.parametrize("fault", [drop_residual, shift_padding, scaled_weight])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        drop_residual,
+        pytest.param(shift_padding, marks=pytest.mark.thorough),
+        pytest.param(scaled_weight, marks=pytest.mark.thorough),
+    ],
+)
 def test_faults_beyond_the_noise_are_caught(conv, tmp_path, mode, fault):
     artifact = conv.copy(tmp_path / "faulty", fault)
     result = check(artifact, on="ascend310p3", mode=mode, original=conv.original, save=False)

@@ -15,7 +15,17 @@ LAST = {item.layer: item for item in cases() if "channels_first" not in item.lab
 LAST["Resizing"] = case("Resizing", (9, 10, 4), height=5, width=7, interpolation="bicubic", crop_to_aspect_ratio=True)
 
 
-@pytest.mark.parametrize("name", sorted(LAST))
+# One layer in twelve; every one in `make thorough`, every case by command.
+SHARE = 12
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if place % SHARE else [])
+        for place, name in enumerate(sorted(LAST))
+    ],
+)
 def test_layer(name: str) -> None:
     verdict = judge(LAST[name])
     assert verdict.status == ("no kernel" if name in UNBUILDABLE else "right"), verdict.reason

@@ -22,7 +22,17 @@ CHOSEN = {name: [*samples[:1], *samples[1:][-1:]] for name, samples in SAMPLES.i
 FAILING = {"Bitcast": "the bits of a floating-point number"}
 
 
-@pytest.mark.parametrize("name", CHOSEN)
+# One operation in six; every one in `make thorough`, every sample by command.
+SHARE = 6
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.thorough] if place % SHARE and name not in FAILING else [])
+        for place, name in enumerate(CHOSEN)
+    ],
+)
 def test_operation(name: str) -> None:
     row = judge_op(name, CHOSEN[name])
     if name in FAILING:

@@ -39,7 +39,18 @@ GRID = {
 }
 
 
-@pytest.mark.parametrize(("kind", "options"), itertools.product(KINDS, GRID))
+# Of the three kinds one stands for all; the others and what is unrolled run in `make thorough`.
+QUICK = "GRU"
+EACH = [pytest.param(kind, marks=[] if kind == QUICK else [pytest.mark.thorough]) for kind in KINDS]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        pytest.param(kind, name, marks=[] if kind == QUICK and name != "unrolled" else [pytest.mark.thorough])
+        for kind, name in itertools.product(KINDS, GRID)
+    ],
+)
 def test_options(check, kind, options):
     ported = check(built(KINDS[kind](4, **GRID[options])))
     wanted = {"SimpleRNN": "RNN"}.get(kind, kind)
@@ -85,7 +96,7 @@ def test_a_cell_of_the_users_own_is_a_loop(check):
     assert ported.count("Loop") == 1
 
 
-@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("rank", [1, pytest.param(2, marks=pytest.mark.thorough)])
 def test_convolutions_over_time(check, rank):
     kind = {1: layers.ConvLSTM1D, 2: layers.ConvLSTM2D}[rank]
     x = keras.Input((4, *(6, 5)[:rank], 2), name="x")
@@ -105,11 +116,11 @@ def test_tokens_that_pad_are_masked(check):
     check(seeded(keras.Model(x, layers.Bidirectional(layers.LSTM(3, return_sequences=True))(value))))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_masks(check, kind):
     check(built(KINDS[kind](4, return_sequences=True), mask=True))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", EACH)
 def test_open_steps(check, kind):
     check(built(KINDS[kind](4, return_sequences=True), steps=None))
