@@ -153,6 +153,7 @@ def test_a_published_value_of_the_whole_set_gates(conv, images, tmp_path):
     assert (fewer.n, fewer.reference.verdict, fewer.verdict) == (10, "not gated", "pass")
 
 
+@pytest.mark.thorough
 def test_the_layer_behind_a_changed_answer_is_named(conv, images, tmp_path):
     def twist(model):
         next(node for node in model.graph.node if node.op_type == "ReduceMean").op_type = "ReduceMin"

@@ -131,6 +131,7 @@ def test_what_writes_in_place_is_compared_before_and_after(kind, tmp_path):
     assert all(layer.single <= 3 for layer in result.layers)
 
 
+@pytest.mark.thorough
 def test_weights_too_large_for_memory_are_checked_layer_by_layer(tmp_path, monkeypatch):
     monkeypatch.setattr(on_disk, "LARGEST_LOADED", 0)
     port_to(f"transformers:{checkpoint(tmp_path / 'model', tied=True)}", tmp_path / "a", SourceOptions())

@@ -57,6 +57,7 @@ def test_a_sharded_checkpoint_is_ported_without_loading_it(tmp_path, never_loade
     assert judged.truth == "float64"
 
 
+@pytest.mark.thorough
 def test_the_port_is_the_one_that_loading_gives(tmp_path, monkeypatch):
     source = checkpoint(tmp_path / "model", tied=False)
     port(f"transformers:{source}", out=tmp_path / "loaded", record_golden=False)

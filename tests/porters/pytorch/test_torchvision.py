@@ -125,6 +125,7 @@ def test_masks_are_pasted_as_torchvision_pastes_them(dtype: Any) -> None:
     assert wanted.max() > 0.5
 
 
+@pytest.mark.thorough
 def test_a_detector_with_masks_ports_and_holds(tmp_path: Path) -> None:
     result = port_to("python:tiny_models:detector", tmp_path / "art", SourceOptions(), record_golden=False)
     assert result.fallback is False
