@@ -41,7 +41,9 @@ OPENED = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("mechanism", OPENED)
+@pytest.mark.parametrize(
+    "mechanism", [pytest.param(name, marks=[pytest.mark.thorough] if "lacks" in name else []) for name in OPENED]
+)
 def test_a_configuration_and_a_signature_are_found(mechanism: str) -> None:
     name, inputs = OPENED[mechanism]
     original = open_source(f"transformers:{name}@tiny")
