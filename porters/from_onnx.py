@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 from typing import cast
 
 import onnx_ir as ir
@@ -15,9 +14,9 @@ from porters.onnx.original import OnnxOriginal
 from porters.onnx.reading import provenance, read, refuse_private
 from porters.onnx.upgrade import upgraded
 from porters.porter import Original, Translation
+from porters.source import with_fixed_sizes
 from zoo.ascend.passes.fold_constants import FoldConstantsPass
 from zoo.graph import HANDLE, INLINE_BYTES, PARAMETER, PRODUCER, Provenance
-from zoo.inputs import InputSpec
 from zoo.sizes import settle_sizes
 
 # Operators whose small floats decide the size of the result.
@@ -42,7 +41,7 @@ class OnnxPorter:
         started = time.perf_counter()
         model = read(file)
         refuse_private(model)
-        specs = _fixed(original.inputs, dynamic or {})
+        specs = with_fixed_sizes(original.inputs, dynamic or {})
         sources = {str(value.name): provenance(node) for node in model.graph for value in node.outputs}
         weights = {name for name, value in model.graph.initializers.items() if _is_weight(value)}
         for value, spec in zip(model.graph.inputs, specs, strict=True):
@@ -56,14 +55,6 @@ class OnnxPorter:
         common.ShapeInferencePass()(model)
         seconds = {"export": exported - started, "translate": time.perf_counter() - exported}
         return Translation(model, specs, seconds=seconds)
-
-
-def _fixed(specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]]) -> list[InputSpec]:
-    sizes = {name: low for name, (low, high) in dynamic.items() if low == high}
-    return [
-        replace(spec, shape=tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.shape))
-        for spec in specs
-    ]
 
 
 def _is_weight(value: ir.Value) -> bool:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from porters.canonicalize import canonicalize
 from porters.porter import Original, Translation
-from zoo.inputs import InputSpec
+from porters.source import with_fixed_sizes
 
 if TYPE_CHECKING:
     from porters.tensorflow.original import TensorFlowOriginal
@@ -36,7 +35,7 @@ class TensorFlowPorter:
         from porters.tensorflow.fold import fold
         from porters.tensorflow.walk import Walk
 
-        specs = _fixed(original.inputs, dynamic or {})
+        specs = with_fixed_sizes(original.inputs, dynamic or {})
         started = time.perf_counter()
         traced = cast("TensorFlowOriginal", original).trace(specs)
         exported = time.perf_counter()
@@ -49,14 +48,6 @@ class TensorFlowPorter:
         return Translation(
             model, specs, notes=_notes(walk.context.relaid) + _drawn(walk.context.drawn), seconds=seconds
         )
-
-
-def _fixed(specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]]) -> list[InputSpec]:
-    sizes = {name: low for name, (low, high) in dynamic.items() if low == high}
-    return [
-        replace(spec, shape=tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.shape))
-        for spec in specs
-    ]
 
 
 def _notes(relaid: Mapping[str, str]) -> list[str]:

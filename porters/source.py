@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -158,5 +158,14 @@ def with_inputs(specs: Sequence[InputSpec], given: Sequence[InputSpec]) -> list[
         )
     return [
         replace(spec, shape=by_name[spec.name].shape, dtype=by_name[spec.name].dtype) if spec.name in by_name else spec
+        for spec in specs
+    ]
+
+
+def with_fixed_sizes(specs: Sequence[InputSpec], dynamic: Mapping[str, tuple[int, int | None]]) -> list[InputSpec]:
+    """Return ``specs`` with each symbolic dimension whose range is one size made that size."""
+    sizes = {name: low for name, (low, high) in dynamic.items() if low == high}
+    return [
+        replace(spec, shape=tuple(sizes.get(dim, dim) if isinstance(dim, str) else dim for dim in spec.shape))
         for spec in specs
     ]
