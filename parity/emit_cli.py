@@ -45,11 +45,12 @@ def _configure(parser: argparse.ArgumentParser) -> None:
 def _run(args: argparse.Namespace) -> int:
     from zoo.artifact import open_artifact
     from zoo.console import emit, emit_json
-    from zoo.emit.folder import new_folder
+    from zoo.folder import new_folder
     from zoo.record import dumps
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
-    with new_folder(args.out, RECORD) as folder:
+    _refuse_other(args.out)
+    with new_folder(args.out) as folder:
         model, fixed = _written(artifact, folder, args)
         result = None if args.no_check else judged(artifact, folder, fixed)
         record = {
@@ -65,6 +66,24 @@ def _run(args: argparse.Namespace) -> int:
         emit(f"{args.artifact} -> {args.out}: opset {record['opset']}, {record['nodes']} nodes")
         emit(f"{record['verdict']}{': ' + str(record['diagnosis']) if record['diagnosis'] else ''}")
     return 0 if result is None or result.holds else 1
+
+
+def _refuse_other(out: Path) -> None:
+    """Refuse to replace what is no folder of ours.
+
+    Raises:
+        UserError: If something else stands at ``out``.
+    """
+    from zoo.errors import UserError
+
+    if out.exists() and not (out / RECORD).is_file() and not (out.is_dir() and not any(out.iterdir())):
+        raise UserError(
+            "something else is there already",
+            place=str(out),
+            expected=f"nothing, or a folder with {RECORD}",
+            got="neither",
+            hint="give another -o",
+        )
 
 
 def _written(artifact: Artifact, folder: Path, args: argparse.Namespace) -> tuple[Any, dict[str, int]]:

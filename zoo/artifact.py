@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import glob
 import hashlib
 import json
 import os
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zoo.errors import UserError
+from zoo.folder import new_folder
 from zoo.record import dumps, write_atomically
 
 if TYPE_CHECKING:
@@ -261,26 +260,9 @@ def new_artifact(out: Path | str) -> Iterator[Path]:
         UserError: If ``out`` exists and is neither an artifact nor an empty directory.
     """
     refuse_foreign(out)
-    out = Path(out).resolve()  # where a link points to, not the link, is replaced
-    building = out.parent / f".{out.name}.tmp-{os.getpid()}"
-    old = out.parent / f".{out.name}.old-{os.getpid()}"
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        _remove_stale(out)
-        building.mkdir()
-    except OSError as error:
-        raise UserError("the output directory cannot be made", place=str(out), got=str(error)) from error
-    try:
+    with new_folder(out) as building:
         yield building
         seal(building)
-        if out.exists():
-            out.rename(old)
-        building.rename(out)
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
-        if old.exists() and not out.exists():
-            old.rename(out)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def refuse_foreign(out: Path | str) -> None:
@@ -308,32 +290,6 @@ def _is_artifact(path: Path) -> bool:
         return "schema" in manifest and isinstance(manifest["files"], dict)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return False
-
-
-def _remove_stale(out: Path) -> None:
-    """Remove what a killed port left behind; an artifact that it had moved aside goes back to its place."""
-    for kind in ("old", "tmp"):
-        for stale in out.parent.glob(f".{glob.escape(out.name)}.{kind}-*"):
-            pid = stale.name.rpartition("-")[2]
-            if not pid.isdigit() or _is_other_process(int(pid)):
-                continue
-            if kind == "old" and not out.exists():
-                stale.rename(out)
-            else:
-                shutil.rmtree(stale, ignore_errors=True)
-
-
-def _is_other_process(pid: int) -> bool:
-    # Our own number is another's leftover: in a container every run may have the same one.
-    if pid == os.getpid():
-        return False
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 @contextlib.contextmanager
