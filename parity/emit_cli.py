@@ -93,6 +93,7 @@ def _written(artifact: Artifact, folder: Path, args: argparse.Namespace) -> tupl
         UserError: If something that the form needs is missing.
     """
     from zoo.ascend.cli import numbers, sizes
+    from zoo.ascend.compatibility import BATCH
     from zoo.emit import atc
     from zoo.emit.onnx_file import write_onnx
     from zoo.errors import UserError
@@ -108,7 +109,7 @@ def _written(artifact: Artifact, folder: Path, args: argparse.Namespace) -> tupl
         args.target, batches, fixed, args.precision, tuple(args.keep), args.aipp, args.opset or atc.OPSET
     )
     model = atc.write_atc(artifact, folder, options)
-    return model, fixed | ({atc.BATCH: batches[0]} if len(batches) == 1 else {})
+    return model, fixed | ({BATCH: batches[0]} if len(batches) == 1 else {})
 
 
 def judged(artifact: Artifact, folder: Path, sizes: dict[str, int]) -> ParityResult | None:
@@ -121,11 +122,11 @@ def judged(artifact: Artifact, folder: Path, sizes: dict[str, int]) -> ParityRes
     from zoo.artifact import CARD, GOLDEN, Artifact
     from zoo.card import dump_card
 
-    if sizes and rebuild(artifact)[0] is None:
+    # The original is that of the artifact, whatever sizes are fixed now: its seeded statistics hang on its signature.
+    original = rebuild(artifact)[0]
+    if sizes and original is None:
         return None
     card: dict[str, Any] = {**artifact.card()}
-    # The original is built for the signature that it was built for, or its seeded statistics would be others.
-    card["source"] = {"inputs": card["inputs"], **card["source"]}
     card["inputs"] = [{**entry, "shape": [sizes.get(d, d) for d in entry["shape"]]} for entry in card["inputs"]]
     with tempfile.TemporaryDirectory(prefix="zooport-emit-") as name:
         copy = Path(name)
@@ -134,7 +135,7 @@ def judged(artifact: Artifact, folder: Path, sizes: dict[str, int]) -> ParityRes
         (copy / CARD).write_text(dump_card(card), encoding="utf-8")
         if (artifact.path / GOLDEN).is_file():
             shutil.copy(artifact.path / GOLDEN, copy / GOLDEN)
-        return check(Artifact(copy), save=False)
+        return check(Artifact(copy), original=original, save=False)
 
 
 EMIT = Verb("emit", "write a port as files for other tools, and judge them", _configure, _run)

@@ -12,6 +12,9 @@ import onnx_ir as ir
 from porters.onnx.kernels import KERNELS
 from porters.porter import PrecisionUnavailableError
 from zoo.errors import UserError
+from zoo.inputs import Feed
+
+_Run = Callable[[Feed], list[np.ndarray]]
 
 _FLOATS = (onnx.TensorProto.FLOAT, onnx.TensorProto.FLOAT16, onnx.TensorProto.BFLOAT16)
 # Attributes that name an element type.
@@ -30,7 +33,7 @@ class SingleRuns:
     def __init__(self, opset: int, *, wide: bool) -> None:
         self._opset = opset
         self._wide = wide
-        self._loaded: dict[tuple[Any, ...], Callable[[dict[str, np.ndarray]], list[np.ndarray]]] = {}
+        self._loaded: dict[tuple[Any, ...], _Run] = {}
 
     def run(self, node: ir.Node, known: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Return the results of ``node``; ``known`` holds what it and its bodies read, by name.
@@ -48,49 +51,43 @@ class SingleRuns:
         feed = {name: known[name] for name in names}
         key = (node, *((str(item.dtype), item.ndim) for item in feed.values()))
         if key not in self._loaded:
-            self._loaded[key] = self._load(node, feed)
-        try:
-            return self._loaded[key](feed)
-        except PrecisionUnavailableError:
-            raise
-        except Exception as error:  # the reference evaluator raises what NumPy raises
-            raise self._unavailable(node, error) from error
+            self._loaded[key], results = self._load(node, feed)
+            return results
+        return self._loaded[key](feed)
 
     def _unavailable(self, node: ir.Node, error: Exception) -> PrecisionUnavailableError:
         lines = str(error).strip().splitlines() or [type(error).__name__]
         precision = "in float64" if self._wide else "alone"
         return PrecisionUnavailableError(f"{node.op_type} ({node.name}) does not run {precision}: {lines[0][:200]}")
 
-    def _load(self, node: ir.Node, feed: dict[str, np.ndarray]) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
-        """Return a runtime for ``node``: ONNX Runtime, or the standard's evaluator where that has no such kernel."""
+    def _load(self, node: ir.Node, feed: Feed) -> tuple[_Run, list[np.ndarray]]:
+        """Return a runtime for ``node`` and its first results.
+
+        It is ONNX Runtime, or the standard's evaluator where that has no such kernel.
+        """
         from zoo.executors.onnxruntime import load
 
         model = self._model(node, feed)
-        outputs = [item.name for item in model.graph.output]
         try:
             session = load(model.SerializeToString(), optimize=False, threads=1)
-            session.run(feed)  # some kernels say only now that they lack the type
+            results = session.run(feed)  # some kernels say only now that they lack the type
         except UserError:
-            return self._by_definition(node, model)
+            run = self._by_definition(node, model)
+            return run, run(feed)
+        return lambda given: list(session.run(given).values()), list(results.values())
 
-        def run(given: dict[str, np.ndarray]) -> list[np.ndarray]:
-            results = session.run(given)
-            return [results[name] for name in outputs]
+    def _by_definition(self, node: ir.Node, model: onnx.ModelProto) -> _Run:
+        from onnx.reference import ReferenceEvaluator
+
+        def run(given: Feed) -> list[np.ndarray]:
+            try:
+                return [np.asarray(item) for item in ReferenceEvaluator(model).run(None, dict(given))]
+            except Exception as error:  # it raises what NumPy raises
+                raise self._unavailable(node, error) from error
 
         return run
 
-    def _by_definition(
-        self, node: ir.Node, model: onnx.ModelProto
-    ) -> Callable[[dict[str, np.ndarray]], list[np.ndarray]]:
-        from onnx.reference import ReferenceEvaluator
-
-        try:
-            evaluator = ReferenceEvaluator(model)
-        except Exception as error:
-            raise self._unavailable(node, error) from error
-        return lambda given: [np.asarray(item) for item in evaluator.run(None, given)]
-
-    def _model(self, node: ir.Node, feed: dict[str, np.ndarray]) -> onnx.ModelProto:
+    def _model(self, node: ir.Node, feed: Feed) -> onnx.ModelProto:
         proto = ir.to_proto(node)
         assert isinstance(proto, onnx.NodeProto)
         if self._wide:

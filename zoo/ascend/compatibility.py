@@ -121,7 +121,15 @@ def compatibility(
         opset=opset,
         atc_opset=ATC_OPSETS[0] <= opset <= ATC_OPSETS[1],
         notes=_notes(model, chip, opset, open_sizes, batches),
-        atc=_command(model, chip, batches, sizes, precision_mode),
+        atc=shlex.join(
+            [
+                "atc",
+                *(
+                    f"--{key}={value}"
+                    for key, value in atc_arguments(model, chip, batches, sizes, precision_mode).items()
+                ),
+            ]
+        ),
     )
 
 
@@ -186,8 +194,10 @@ def _notes(model: ir.Model, chip: Chip, opset: int, open_sizes: Sequence[str], b
     return notes
 
 
-def _command(model: ir.Model, chip: Chip, batches: Sequence[int], sizes: Mapping[str, int], precision_mode: str) -> str:
-    """Return the command line that makes an offline model of the graph, with gears for several batches.
+def atc_arguments(
+    model: ir.Model, chip: Chip, batches: Sequence[int], sizes: Mapping[str, int], precision_mode: str
+) -> dict[str, str]:
+    """Return ATC's options for an offline model of the graph by name, with gears for several batches.
 
     A dimension of which no size is known stays -1, which ATC refuses: it has to be filled in.
     """
@@ -197,10 +207,8 @@ def _command(model: ir.Model, chip: Chip, batches: Sequence[int], sizes: Mapping
     for value in model.graph.inputs:
         dims = [dim if isinstance(dim, int) else known.get(str(dim.value), -1) for dim in value.shape or ()]
         shapes.append(f"{value.name}:{','.join(map(str, dims))}")
-    parts = ["atc", "--framework=5", "--model=model.onnx", "--output=model", f"--soc_version={chip.soc_names[0]}"]
-    parts.append("--input_shape=" + ";".join(shapes))
+    arguments = {"framework": "5", "model": "model.onnx", "output": "model", "soc_version": chip.soc_names[0]}
+    arguments["input_shape"] = ";".join(shapes)
     if gears:
-        parts.append("--dynamic_batch_size=" + ",".join(map(str, batches)))
-    if precision_mode:
-        parts.append(f"--precision_mode={precision_mode}")
-    return shlex.join(parts)
+        arguments["dynamic_batch_size"] = ",".join(map(str, batches))
+    return {**arguments, **({"precision_mode": precision_mode} if precision_mode else {})}

@@ -12,17 +12,15 @@ from typing import Any
 import onnx_ir as ir
 
 from zoo.artifact import Artifact
+from zoo.ascend.compatibility import BATCH, MOST_GEARS, atc_arguments
 from zoo.ascend.hardware import Chip, load_chip
 from zoo.ascend.precision import DEFAULT_MODE, find_mode
-from zoo.emit.onnx_file import MODEL, write_onnx
+from zoo.emit.onnx_file import write_onnx
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
 
 # LayerNormalization is the newest operator that ATC knows whole; it came with opset 17 (ATC reads 11 to 18).
 OPSET = 17
-BATCH = "batch"
-# ATC takes 2 to 100 sizes for a dynamic batch (facts of the chips, "Static graphs").
-GEARS = range(2, 101)
 KEEP, AIPP, COMMAND, INFER, README = "keep.cfg", "aipp.cfg", "atc.sh", "infer.py", "README.md"
 _TEMPLATES = Path(__file__).parent / "templates"
 
@@ -61,11 +59,13 @@ def write_atc(artifact: Artifact, folder: Path, options: AtcOptions) -> ir.Model
     """
     chip = load_chip(options.target)
     gears = len(options.batches) > 1
-    if gears and len(options.batches) not in GEARS:
-        raise UserError("ATC takes 2 to 100 gears", place="--batch", expected="2 to 100", got=len(options.batches))
+    if len(options.batches) > MOST_GEARS:
+        raise UserError(
+            "ATC takes no more gears", place="--batch", expected=f"up to {MOST_GEARS}", got=len(options.batches)
+        )
     fixed = {**options.sizes, **({} if gears else {BATCH: options.batches[0]})}
     model = write_onnx(artifact, folder, options.opset, fixed)
-    arguments = _arguments(artifact, model, chip, options, gears)
+    arguments = _arguments(model, chip, options)
     if options.keep:
         arguments["keep_dtype"] = KEEP
         (folder / KEEP).write_text("".join(f"{name}\n" for name in _kept(model, options.keep)), encoding="utf-8")
@@ -91,7 +91,12 @@ def write_atc(artifact: Artifact, folder: Path, options: AtcOptions) -> ir.Model
     return model
 
 
-def _arguments(artifact: Artifact, model: ir.Model, chip: Chip, options: AtcOptions, gears: bool) -> dict[str, str]:
+def _arguments(model: ir.Model, chip: Chip, options: AtcOptions) -> dict[str, str]:
+    """Return ATC's options by name.
+
+    Raises:
+        UserError: If ATC has no such mode, or a size stays open that no gear fills in.
+    """
     mode = find_mode(options.precision)
     if mode.name == DEFAULT_MODE:
         raise UserError(
@@ -101,35 +106,18 @@ def _arguments(artifact: Artifact, model: ir.Model, chip: Chip, options: AtcOpti
             got=mode.name,
             hint="on chips whose vector unit computes float32, allow_fp32_to_fp16 comes to the same",
         )
-    arguments = {
-        "framework": "5",
-        "model": MODEL,
-        "output": "model",
-        "soc_version": chip.soc_names[0],
-        "input_shape": ";".join(_shape(value, gears) for value in model.graph.inputs),
-    }
-    if gears:
-        arguments["dynamic_batch_size"] = ",".join(map(str, options.batches))
-    return {**arguments, "precision_mode": mode.name}
-
-
-def _shape(value: ir.Value, gears: bool) -> str:
-    """Return an input as ``--input_shape`` has it; -1 is the batch that the gears fill in."""
-    sizes = []
-    for axis, dim in enumerate(value.shape or ()):
-        if isinstance(dim, int):
-            sizes.append(dim)
-        elif gears and dim.value == BATCH and axis == 0:
-            sizes.append(-1)
-        else:
-            raise UserError(
-                f"the size {dim.value} of the input {value.name!r} is open",
-                place="--size",
-                expected="a size for each symbolic dimension but the batch, which is the first",
-                got="none",
-                hint=f"give --size {dim.value}=N",
-            )
-    return f"{value.name}:{','.join(map(str, sizes))}"
+    gears = len(options.batches) > 1
+    for value in model.graph.inputs:
+        for axis, dim in enumerate(value.shape or ()):
+            if isinstance(dim, ir.SymbolicDim) and not (gears and dim.value == BATCH and axis == 0):
+                raise UserError(
+                    f"the size {dim.value} of the input {value.name!r} is open",
+                    place="--size",
+                    expected="a size for each symbolic dimension but the batch, which is the first",
+                    got="none",
+                    hint=f"give --size {dim.value}=N",
+                )
+    return atc_arguments(model, chip, options.batches, options.sizes, mode.name)
 
 
 def _kept(model: ir.Model, patterns: Sequence[str]) -> list[str]:
