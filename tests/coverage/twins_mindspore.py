@@ -70,3 +70,39 @@ def mindspore_layers() -> Any:
             return self.head(ops.concat((x[:, -1], y), 1))
 
     return Layers()
+
+
+def mindformers_llama() -> Any:
+    """Return mindformers' own Llama (package mindformers, on ``PYTHONPATH``), in the parts of it that a CPU runs.
+
+    Stood in for: ``Tensor.reshape``, whose kernel MindSpore 2.10 lacks beside NumPy 2, and the state of the text
+    generator, which is none of the model's. RMSNorm is mindformers' own in plain operators, for the fused one has no CPU
+    kernel.
+    """
+    import mindspore
+    import numpy as np
+    from mindspore import Tensor, ops
+
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+
+    def reshape(self: Any, *shape: Any) -> Any:
+        return Tensor(np.reshape(self.asnumpy(), shape[0] if isinstance(shape[0], (tuple, list)) else shape), self.dtype)
+
+    Tensor.reshape = reshape
+    from mindformers.generation.text_generator import GenerationMixin
+    from mindformers.models.llama import LlamaConfig, LlamaForCausalLM, llama_layer
+
+    GenerationMixin.__init__ = lambda self: None
+    llama_layer.check_rmsnorm_big_kernel_valid = lambda: False
+
+    class Llama(LlamaForCausalLM):  # type: ignore[misc]  # mindformers is untyped
+        def construct(self, ids: Any) -> Any:
+            return ops.reshape(super().construct(ids)[0], (ids.shape[0], ids.shape[1], -1))
+
+    sizes = {"hidden_size": 32, "num_layers": 3, "num_heads": 4, "n_kv_heads": 2, "intermediate_size": 96}
+    types = ("compute_dtype", "layernorm_compute_type", "softmax_compute_type", "rotary_dtype", "param_init_type")
+    config = LlamaConfig(
+        batch_size=3, seq_length=9, vocab_size=61, rms_norm_eps=1e-5, use_rope_slice=True, use_flash_attention=False,
+        **sizes, **dict.fromkeys(types, "float32"),
+    )  # fmt: skip
+    return Llama(config)
