@@ -30,6 +30,7 @@ READERS: Mapping[str, tuple[str, str]] = {
     ".hdf5": ("keras", "read_h5"),
     ".keras": ("keras", "read_keras"),
     ".onnx": ("onnx", "read_onnx"),
+    ".gguf": ("gguf", "read_gguf"),
 }
 
 

@@ -76,8 +76,8 @@ def mindformers_llama() -> Any:
     """Return mindformers' own Llama (package mindformers, on ``PYTHONPATH``), in the parts of it that a CPU runs.
 
     Stood in for: ``Tensor.reshape``, whose kernel MindSpore 2.10 lacks beside NumPy 2, and the state of the text
-    generator, which is none of the model's. RMSNorm is mindformers' own in plain operators, for the fused one has no CPU
-    kernel.
+    generator, which is none of the model's. RMSNorm is mindformers' own in plain operators, for the fused one has no
+    CPU kernel.
     """
     import mindspore
     import numpy as np
@@ -86,7 +86,8 @@ def mindformers_llama() -> Any:
     mindspore.set_context(mode=mindspore.GRAPH_MODE)
 
     def reshape(self: Any, *shape: Any) -> Any:
-        return Tensor(np.reshape(self.asnumpy(), shape[0] if isinstance(shape[0], (tuple, list)) else shape), self.dtype)
+        sizes = shape[0] if isinstance(shape[0], (tuple, list)) else shape
+        return Tensor(np.reshape(self.asnumpy(), sizes), self.dtype)
 
     Tensor.reshape = reshape
     from mindformers.generation.text_generator import GenerationMixin

@@ -127,3 +127,36 @@ def test_a_damaged_file_is_the_users(tmp_path: Path, ending: str, content: bytes
     (tmp_path / f"m.{ending}").write_bytes(content)
     with pytest.raises(UserError):
         open_checkpoint(tmp_path / f"m.{ending}")
+
+
+def test_gguf_reads_plain_tensors_and_refuses_quantised_ones(tmp_path: Path) -> None:
+    gguf = pytest.importorskip("gguf")
+    import ml_dtypes
+
+    half = np.arange(6).astype(ml_dtypes.bfloat16).reshape(3, 2)
+    plain = {"a": ARRAYS["a"], "h": np.arange(8, dtype="f2").reshape(4, 1, 2), "n": np.arange(3), "s": half}
+
+    def write(file: Path, more: np.ndarray | None) -> None:
+        writer = gguf.GGUFWriter(str(file), "llama")
+        for name, array in plain.items():
+            if array.dtype == ml_dtypes.bfloat16:
+                writer.add_tensor(name, array.view("u1"), raw_dtype=gguf.GGMLQuantizationType.BF16)
+            else:
+                writer.add_tensor(name, array)
+        if more is not None:
+            kind = gguf.GGMLQuantizationType.Q8_0
+            writer.add_tensor("blk.0.q", gguf.quants.quantize(more, kind), raw_dtype=kind)
+        writer.write_header_to_file()
+        writer.write_kv_data_to_file()
+        writer.write_tensors_to_file()
+        writer.close()
+
+    write(tmp_path / "plain.gguf", None)
+    same(tmp_path / "plain.gguf", plain)
+    write(tmp_path / "q8.gguf", np.ones((2, 64), dtype="f4"))
+    with pytest.raises(UserError, match=r"blk\.0\.q") as refused:
+        open_checkpoint(tmp_path / "q8.gguf")
+    assert "Q8_0" in str(refused.value)
+    (tmp_path / "torn.gguf").write_bytes((tmp_path / "plain.gguf").read_bytes()[:200])
+    with pytest.raises(UserError, match="cannot be read"):
+        open_checkpoint(tmp_path / "torn.gguf")
