@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from weight_maps import cli
 from zoo.verb import Verb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from weight_maps.audit import Audit
+    from weight_maps.derive import Proposal
 
 
 def _configure(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +36,20 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     cli.add_parameters(audited)
     audited.add_argument("--json", action="store_true", help="print one JSON object")
     audited.set_defaults(act=_audit)
+    derived = verbs.add_parser("derive", help="propose a map between two checkpoints, or two models that run")
+    derived.add_argument("source", metavar="A", help="a checkpoint under the source naming, or a model as of audit")
+    derived.add_argument("wanted", metavar="B", help="likewise, under the target naming")
+    derived.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="SHAPE[:BELOW]",
+        help="for two models: run both on it, and settle by their layers' outputs what shapes leave open",
+    )
+    derived.add_argument("--seed", type=int, default=0, help="seed of weights and inputs")
+    derived.add_argument("-o", "--out", type=Path, metavar="FILE.yaml", help="where the map goes")
+    derived.add_argument("--json", action="store_true", help="print one JSON object")
+    derived.set_defaults(act=_derive)
 
 
 def _audit(args: argparse.Namespace) -> int:
@@ -59,6 +77,63 @@ def _audit(args: argparse.Namespace) -> int:
     else:
         _show(weight_map.name, found)
     return 0 if found.holds else 1
+
+
+def _derive(args: argparse.Namespace) -> int:
+    from zoo.console import emit, progress
+    from zoo.errors import UserError
+
+    checkpoints = [Path(name) for name in (args.source, args.wanted) if not _is_model(name)]
+    if len(checkpoints) == 1 or (checkpoints and args.input):
+        raise UserError(
+            "a map is derived between two checkpoints, or two models",
+            place="map derive",
+            expected="A and B of one kind; --input for models alone",
+            got=f"{args.source}, {args.wanted}",
+        )
+    with progress() as bar:
+        task = bar.add_task("derive")
+
+        def told(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        if args.input:
+            from parity.weight_derive import derive_pair
+
+            ran = derive_pair(
+                args.source, args.wanted, [_input(text) for text in args.input], seed=args.seed, progress=told
+            )
+            found = ran.proposal
+        else:
+            ran, found = None, _proposed(args, checkpoints, told)
+    cli.show_derived(args, found, ran)
+    if ran is not None and not args.json:
+        emit(
+            f"{ran.layers} of {ran.compared} layers give the same; outputs {ran.error:.2e} apart (relative L2); "
+            f"{ran.runs} runs"
+        )
+        if ran.stopped:
+            emit(f"no place was found for the tensors of {ran.stopped}; what comes after it was not looked at")
+    return 0 if ran is None or ran.agrees else 1
+
+
+def _proposed(args: argparse.Namespace, checkpoints: list[Path], told: Callable[[int, int], None]) -> Proposal:
+    """Return what names, shapes and, of two checkpoints, the elements propose."""
+    from parity.weight_sides import open_side
+    from weight_maps.checkpoint import open_checkpoint
+    from weight_maps.derive import derive
+    from weight_maps.values import by_values
+
+    if not checkpoints:
+        ours, theirs = (open_side(name, args.seed).checkpoint() for name in (args.source, args.wanted))
+        return derive(ours.specs(), theirs.specs())
+    ours, theirs = (open_checkpoint(file) for file in checkpoints)
+    return by_values(derive(ours.specs(), theirs.specs()), ours, theirs, told)
+
+
+def _is_model(name: str) -> bool:
+    """Say whether a reference names a model: it has a scheme, and is no file."""
+    return ":" in name and not Path(name).exists()
 
 
 def verdict(found: Audit) -> str:

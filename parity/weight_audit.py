@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from parity.weight_sides import enliven, feeds_of, open_side
+from parity.weight_sides import enliven, feeds_of, open_side, probed
 from weight_maps.audit import Audit, audit
 from weight_maps.engine import constant
 from weight_maps.plan import plan
@@ -36,12 +36,14 @@ def audit_pair(
         progress: Hears alternatives done and in all.
 
     Raises:
-        UserError: If a model is not there, or the map does not use every tensor exactly once.
+        UserError: If a model is not there or does not run on these inputs, or the map does not use every tensor
+            exactly once.
     """
-    ours, theirs = open_side(source, seed), open_side(target, seed + 1)
+    feeds = feeds_of(inputs, seed)
+    ours, theirs = (probed(open_side(name, seed + n), feeds, name) for n, name in enumerate((source, target)))
     if not real:
         enliven(ours, seed)
     work = plan(weight_map, ours.checkpoint().specs(), theirs.checkpoint().specs())
     # What the map drops because it is a constant is that constant: with anything else it would be refused.
     ours.load({alone.name: constant(alone) for alone in work.dropped if alone.made})
-    return audit(weight_map, work, ours, theirs, feeds_of(inputs, seed), progress, most)
+    return audit(weight_map, work, ours, theirs, feeds, progress, most)

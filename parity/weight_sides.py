@@ -215,6 +215,26 @@ def open_side(reference: str, seed: int = 0) -> Side:
     return side_of_original(open_source(reference, SourceOptions(seed=seed)))
 
 
+def probed(side: Side, feeds: Sequence[np.ndarray], reference: str) -> Side:
+    """Return ``side`` after a first run.
+
+    Raises:
+        UserError: If the model does not run on these inputs.
+    """
+    try:
+        side.run(feeds)
+    except Exception as error:  # each framework raises its own kinds
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise UserError(
+            "the model does not run on these inputs",
+            place=reference,
+            expected="inputs that both models take, channels first",
+            got=f"{', '.join(str(list(feed.shape)) for feed in feeds)}: {lines[0][:300]}",
+            hint="give other --input",
+        ) from error
+    return side
+
+
 def side_of_original(original: Original) -> Side:
     """Return the side of an original that a porter opened.
 

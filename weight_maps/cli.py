@@ -1,4 +1,4 @@
-"""The verb ``map``: list, explain, apply and derive weight maps."""
+"""The parts of the verb ``map`` that run no model: list, explain and apply weight maps, show a proposal."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.verb import Verb
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from weight_maps.derive import Proposal
     from weight_maps.tensors import Spec
     from weight_maps.weight_map import WeightMap
 
@@ -32,16 +31,11 @@ def configure(parser: argparse.ArgumentParser) -> argparse._SubParsersAction[arg
     )
     applied.add_argument("--no-proof", action="store_true", help="do not go the way back")
     applied.set_defaults(act=_apply)
-    derived = verbs.add_parser("derive", help="propose a map between two checkpoints")
-    derived.add_argument("source", type=Path, metavar="A", help="a checkpoint under the source naming")
-    derived.add_argument("wanted", type=Path, metavar="B", help="a checkpoint under the target naming")
-    derived.add_argument("-o", "--out", type=Path, metavar="FILE.yaml", help="where the map goes")
-    derived.set_defaults(act=_derive)
     for sub in (told, applied):
         sub.add_argument("--target", type=Path, metavar="FILE", help="a checkpoint whose names and shapes are wanted")
         sub.add_argument("--reverse", action="store_true", help="go the map's way back")
         add_parameters(sub)
-    for sub in (shown, told, applied, derived):
+    for sub in (shown, told, applied):
         sub.add_argument("--json", action="store_true", help="print one JSON object")
     return verbs
 
@@ -51,10 +45,6 @@ def add_parameters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], dest="parameters", metavar="NAME=N", help="a parameter of the map"
     )
-
-
-def _configure(parser: argparse.ArgumentParser) -> None:
-    configure(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -184,15 +174,8 @@ def _show(out: Path, data: dict[str, Any]) -> None:
         )
 
 
-def _derive(args: argparse.Namespace) -> int:
-    from weight_maps.checkpoint import open_checkpoint
-    from weight_maps.derive import derive
-
-    return show_derived(args, derive(open_checkpoint(args.source).specs(), open_checkpoint(args.wanted).specs()))
-
-
-def show_derived(args: argparse.Namespace, found: Any) -> int:
-    """Print a proposal, and write it where the options say so."""
+def show_derived(args: argparse.Namespace, found: Proposal, ran: Any = None) -> None:
+    """Print a proposal, and write it where the options say so; ``ran`` is what running both models said of it."""
     from weight_maps.derive import to_yaml
     from zoo.console import emit, emit_json
     from zoo.record import write_atomically
@@ -201,8 +184,8 @@ def show_derived(args: argparse.Namespace, found: Any) -> int:
     if args.out:
         write_atomically(args.out, text.encode())
     if args.json:
-        emit_json({"map": text, "file": None if args.out is None else str(args.out), "derived": found})
-        return 0
+        emit_json({"map": text, "file": None if args.out is None else str(args.out), "derived": found, "ran": ran})
+        return
     for edge in found.edges:
         emit(f"{edge.confidence:4.2f}  {edge.source} -> {edge.target}  {edge.step}  ({edge.why})")
     for name in found.unmatched_sources:
@@ -210,7 +193,3 @@ def show_derived(args: argparse.Namespace, found: Any) -> int:
     for name in found.unmatched_targets:
         emit(f"   -   ? -> {name}")
     emit(f"written to {args.out}" if args.out else text)
-    return 0
-
-
-MAP = Verb("map", "carry a checkpoint over into another naming, with ledger and proof", _configure, run)

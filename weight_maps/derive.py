@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import permutations
 from typing import Any
 
@@ -94,6 +94,7 @@ def derive(source: Specs, target: Specs) -> Proposal:
     for ours, theirs in groups.values():
         if ours and theirs:
             edges += _pair(ours, theirs, source, target)
+    edges = _consistent(edges, source, target)
     order = {name: place for place, name in enumerate(source)}
     edges.sort(key=lambda edge: order[edge.source])
     taken, made = {edge.source for edge in edges}, {edge.target for edge in edges}
@@ -124,7 +125,7 @@ def _within(one: Module, other: Module, source: Specs, target: Specs, confidence
         fits = [
             (twin, step)
             for twin in other.tensors
-            if _role(twin) == _role(name) and (step := _step(source[name], target[twin])) is not None
+            if _role(twin) == _role(name) and (step := step_between(source[name], target[twin])) is not None
         ]
         if len(fits) != 1:
             return []
@@ -158,7 +159,7 @@ def _pair(ours: list[str], theirs: list[str], source: Specs, target: Specs) -> l
     edges = []
     chosen = np.array(linear_sum_assignment(-scores)).T
     for row, column in chosen.tolist():
-        step = _step(source[ours[row]], target[theirs[column]])
+        step = step_between(source[ours[row]], target[theirs[column]])
         if step is None:
             continue
         others = np.concatenate([np.delete(scores[row], column), np.delete(scores[:, column], row)])
@@ -177,19 +178,40 @@ def _score(a: str, b: str, ours: Sequence[str], theirs: Sequence[str]) -> float:
     return _NAME * _similar(a, b) + (1 - _NAME) * order - wrong
 
 
-def _step(given: Spec, wanted: Spec) -> str | None:
-    """Return the step that gives one shape the other, ``None`` where there is none that frameworks differ by."""
-    if given.shape == wanted.shape:
-        return ""
+def steps_between(given: Spec, wanted: Spec) -> list[str]:
+    """Return the steps that give one shape the other, likeliest first; none where frameworks differ by no such step."""
     rank = len(given.shape)
+    steps = []
+    if given.shape == wanted.shape:
+        steps.append("")
+        square = rank == 2 and given.shape[0] == given.shape[1] > 1
+        return ["", "transpose"] if square else steps
     if rank == len(wanted.shape):
-        orders = [*_LIKELY.get(rank, []), *list(permutations(range(rank)))]
-        for order in orders:
-            if tuple(given.shape[axis] for axis in order) == wanted.shape:
-                return "transpose" if rank == 2 else f"{{permute: {list(order)}}}"
-    if given.elements == wanted.elements:
-        return f"{{reshape: {{to: {list(wanted.shape)}, from: {list(given.shape)}}}}}"
-    return None
+        orders = dict.fromkeys([*_LIKELY.get(rank, []), *permutations(range(rank))])
+        fitting = [order for order in orders if tuple(given.shape[axis] for axis in order) == wanted.shape]
+        likely = [order for order in fitting if order in _LIKELY.get(rank, [])] or fitting[:1]
+        steps = ["transpose" if rank == 2 else f"{{permute: {list(order)}}}" for order in likely]
+    if not steps and given.elements == wanted.elements:
+        steps = [f"{{reshape: {{to: {list(wanted.shape)}, from: {list(given.shape)}}}}}"]
+    return steps
+
+
+def step_between(given: Spec, wanted: Spec) -> str | None:
+    """Return the likeliest step that gives one shape the other, ``None`` where there is none."""
+    return next(iter(steps_between(given, wanted)), None)
+
+
+def _consistent(edges: Sequence[Edge], source: Specs, target: Specs) -> list[Edge]:
+    """Return the edges with that one of several possible steps that fits the most tensors of the two sides.
+
+    A kernel of [64, 64, 3, 3] may have its axes in two orders; that of [64, 3, 3, 3] beside it in one alone.
+    """
+    fits = [steps_between(source[edge.source], target[edge.target]) for edge in edges]
+    count = Counter(step for steps in fits if len(steps) == 1 for step in steps)
+    return [
+        replace(edge, step=max(steps, key=lambda step: count[step])) if len(source[edge.source].shape) > 2 else edge
+        for edge, steps in zip(edges, fits, strict=True)
+    ]
 
 
 # -- writing -------------------------------------------------------------------------------------------------------

@@ -67,19 +67,20 @@ def first_divergence(
         other = theirs.get(pairs.get(name, ""))
         if other is None:
             continue
-        error = _distance(one, other)
+        error = apart(one, other)
         if error > limit:
             return Divergence(name, pairs[name], one.shape, other.shape, error, agreed)
         agreed += 1
     return None
 
 
-def _distance(one: np.ndarray, other: np.ndarray) -> float:
+def apart(one: np.ndarray, other: np.ndarray) -> float:
+    """Return the relative difference (L2) of two layers' outputs, infinite where their shapes differ."""
     if one.shape != other.shape:
         return float("inf")
     norm = float(np.linalg.norm(np.asarray(one, np.float64)))
-    apart = float(np.linalg.norm(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
-    return apart / norm if norm else float(apart > 0)
+    difference = float(np.linalg.norm(np.asarray(one, np.float64) - np.asarray(other, np.float64)))
+    return difference / norm if norm else float(difference > 0)
 
 
 def _pairs(work: Plan) -> dict[str, str]:
@@ -87,8 +88,8 @@ def _pairs(work: Plan) -> dict[str, str]:
     to: defaultdict[str, set[str]] = defaultdict(set)
     back: defaultdict[str, set[str]] = defaultdict(set)
     for entry in work.entries:
-        for source in map(_owner, entry.sources):
-            for target in map(_owner, entry.targets):
+        for source in map(owner, entry.sources):
+            for target in map(owner, entry.targets):
                 to[source].add(target)
                 back[target].add(source)
     return {
@@ -99,5 +100,6 @@ def _pairs(work: Plan) -> dict[str, str]:
     }
 
 
-def _owner(name: str) -> str:
+def owner(name: str) -> str:
+    """Return the layer that a tensor belongs to: its name without the last word."""
     return re.split(r"[./][^./]*$", name)[0]
