@@ -7,13 +7,16 @@ from dataclasses import replace
 from typing import Any
 
 from porters.porter import Original
-from porters.source import SourceOptions, open_source
-from zoo.catalog import find_card, package_file
+from porters.source import Reference, SourceOptions, open_source, with_inputs
+from zoo.catalog import catalogue, find_card, package_file
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
 
 # Entries of a catalogue card that go into the artifact's card as they are.
 _CARRIED = ("preprocessing", "evaluation", "targets", "tags")
+
+# Schemes whose file or folder may lie in an installed package.
+_FILES = ("transformers", "onnx", "savedmodel", "torchscript")
 
 
 def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
@@ -29,7 +32,10 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
         raise UserError(
             f"the card {name!r} has no source for {framework!r}", expected=", ".join(card["sources"]), got=framework
         )
-    original = _open(card, card["sources"][framework], options)
+    source = card["sources"][framework]
+    original = _open(card, source, options)
+    if "inputs" in source and not options.inputs:  # what a file does not say of what it takes
+        original.inputs = [InputSpec.from_card(entry) for entry in source["inputs"]]
     original.reference = f"{scheme}:{rest}"
     original.name = name
     original.task = card["task"]
@@ -37,14 +43,43 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
     return original
 
 
+def references(scheme: str, rest: str) -> list[Reference]:
+    """Return every card with each of its frameworks, see ``porters.source.references``."""
+    return [
+        Reference(f"{scheme}:{name}" if place == 0 else f"{scheme}:{name}@{framework}", card["task"], lambda: 0)
+        for name, card in catalogue().items()
+        for place, framework in enumerate(card["sources"])
+    ]
+
+
 def _open(card: Mapping[str, Any], source: Mapping[str, Any], options: SourceOptions) -> Original:
+    if "inputs" in card and not options.inputs and "reference" in source:
+        options = replace(
+            options, inputs=[InputSpec.from_card(entry) for entry in source.get("inputs", card["inputs"])]
+        )
+    if "architecture" in source:
+        return _configured(card, source, options)
     if "reference" in source:
-        return open_source(source["reference"], options)
-    if "transformers" in source:
-        original = open_source(f"transformers:{package_file(source['transformers'])}", options)
+        original = open_source(source["reference"], options)
+        if "package" not in source:
+            return original
+    elif scheme := next((name for name in _FILES if name in source), None):
+        place = package_file(source[scheme])
+        original = open_source(f"{scheme}:{place}{source.get('options', '')}", options)
     else:
         original = _from_factory(card, source, options)
     original.checkpoint = {**original.checkpoint, "kind": "package", "package": source["package"]}
+    return original
+
+
+def _configured(card: Mapping[str, Any], source: Mapping[str, Any], options: SourceOptions) -> Original:
+    """Return an architecture of transformers in the card's configuration; the card's inputs are its signature."""
+    from porters.pytorch.transformers_models import open_configured
+
+    original = open_configured(source["architecture"], source.get("config", {}), options)
+    given = {entry["name"]: InputSpec.from_card(entry) for entry in card.get("inputs", ())}
+    specs = [replace(spec, sizes=given[spec.name].sizes) if spec.name in given else spec for spec in original.inputs]
+    original.inputs = with_inputs(specs, options.inputs or list(given.values()))
     return original
 
 

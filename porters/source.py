@@ -99,6 +99,7 @@ LISTINGS = {
     "transformers": "porters.pytorch.listing",
     "python": "porters.pytorch.listing",
     "keras": "porters.tensorflow.listing",
+    "card": "porters.cards",
 }
 
 

@@ -61,6 +61,15 @@ def missing_extra(package: str, extra: str, needed_for: str) -> UserError:
     )
 
 
+def missing_package(package: str, needed_for: str) -> UserError:
+    """Return the error for a package that no extra brings, because what it pins is too old to stand beside the rest."""
+    name = package.replace("_", "-")
+    return UserError(
+        f"{needed_for} needs the package {name!r}, which is not installed",
+        hint=f"pip install --no-deps {name}, and what it asks for then",
+    )
+
+
 def nearest(word: str, known: Iterable[str], count: int = 3) -> str:
     """Return the known words nearest to ``word`` as text, for 'did you mean' hints."""
     close = difflib.get_close_matches(word, list(known), n=count, cutoff=0.4)

@@ -28,12 +28,12 @@ def read(file: Path) -> ir.Model:
     if not file.is_file():
         raise UserError("the ONNX file does not exist", place=str(file), hint="onnx:FILE takes a path")
     model = read_graph(file)
+    _drop_identities(model)
     if "" not in model.opset_imports and "ai.onnx" not in model.opset_imports:
         raise UserError("the file imports no standard opset", place=str(file), expected="an opset of ai.onnx")
     for item in (
         common.InlinePass(),
         common.RemoveInitializersFromInputsPass(),
-        common.IdentityEliminationPass(),  # shared weights stand behind one
         common.RemoveUnusedNodesPass(),
         common.TopologicalSortPass(),
         common.NameFixPass(),
@@ -46,6 +46,20 @@ def read(file: Path) -> ir.Model:
         if isinstance(tensor, ir.ExternalTensor) and tensor.nbytes <= INLINE_BYTES:  # as likely a size as a weight
             value.const_value = ir.tensor(read_tensor(tensor), name=tensor.name)
     return model
+
+
+def _drop_identities(model: ir.Model) -> None:
+    """Take what stands behind an Identity for what stands before it: shared weights stand behind one.
+
+    Not where the result is a graph's own: a body that gives back a value from around it needs the node.
+    """
+    for graph in model.graphs():
+        for node in list(graph):
+            if node.op_type != "Identity" or node.domain not in STANDARD or node.outputs[0].is_graph_output():
+                continue
+            if (value := node.inputs[0]) is not None:
+                node.outputs[0].replace_all_uses_with(value)
+                graph.remove(node, safe=True)
 
 
 def _name_batch(model: ir.Model) -> None:

@@ -105,7 +105,10 @@ def _open_python(rest: str, options: SourceOptions) -> Original:
         )
     factory = resolve_factory(module_name, attribute)
     try:
-        made = seeded(factory, options.seed)
+        other = seeded(factory, options.seed + 1, rough=False)
+        digest = None if options.weights is not None else _digest(other)
+        del other
+        made = seeded(factory, options.seed, rough=False)
     except Exception as error:
         raise failed("the factory fails; it is called without arguments", f"python:{rest}", error) from error
     model, given = made if isinstance(made, tuple) and len(made) == 2 else (made, {})
@@ -122,7 +125,33 @@ def _open_python(rest: str, options: SourceOptions) -> Original:
         )
     specs, call = _factory_signature(model, given, rest, options)
     _check_names(model, call or [spec.name for spec in specs])
-    return finish(model, f"python:{rest}", attribute.lower(), "unknown", specs, options, packages=("torch",), call=call)
+    # Weights that hang on no seed are the factory's own: trained ones, and their batch norms' statistics, stay.
+    own = digest is not None and digest == _digest(made)
+    if not own:
+        seeded(lambda: model, options.seed)
+    checkpoint = {"kind": "package"} if own else None
+    name, packages = attribute.lower(), ("torch",)
+    return finish(
+        model, f"python:{rest}", name, "unknown", specs, options, packages=packages, checkpoint=checkpoint, call=call
+    )
+
+
+def _digest(made: Any) -> str | None:
+    """Return a hash of what a factory's model holds; ``None`` of what holds nothing, or nothing that can be read."""
+    import hashlib
+
+    import torch
+
+    model = made[0] if isinstance(made, tuple) and made else made
+    if not hasattr(model, "state_dict") or not hasattr(model, "forward"):
+        return None
+    tensors = [tensor for tensor in model.state_dict().values() if hasattr(tensor, "numel") and tensor.numel()]
+    if not tensors or any(tensor.is_meta for tensor in tensors):
+        return None
+    whole = hashlib.sha256()
+    for tensor in tensors:
+        whole.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return whole.hexdigest()
 
 
 def _factory_signature(
@@ -190,8 +219,14 @@ def resolve_factory(module_name: str, attribute: str) -> Callable[..., Any]:
 # -- common --------------------------------------------------------------------------------------------------------
 
 
-def seeded(build: Callable[[], Any], seed: int) -> Any:
-    """Build a model under a seed, in eval mode; the caller's random state is left as it was."""
+def seeded(build: Callable[[], Any], seed: int, *, rough: bool = True) -> Any:
+    """Build a model under a seed, in eval mode; the caller's random state is left as it was.
+
+    Args:
+        build: The factory.
+        seed: Of torch's generator.
+        rough: Whether constant parameters get noise, see :func:`_roughen`.
+    """
     import torch
 
     with torch.random.fork_rng(devices=[]):
@@ -199,7 +234,7 @@ def seeded(build: Callable[[], Any], seed: int) -> Any:
         made = build()
         # A factory of the user's may return its inputs beside the model.
         model = made[0] if isinstance(made, tuple) and made else made
-        if hasattr(model, "parameters"):
+        if rough and hasattr(model, "parameters"):
             _roughen(model)
     if hasattr(model, "eval"):
         model.eval()

@@ -6,13 +6,13 @@ import copy
 import functools
 import inspect
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from porters.pytorch import checkpoints, on_disk
 from porters.pytorch.hub import masks
-from porters.pytorch.hub.call import bind, find_call, supply
+from porters.pytorch.hub.call import Call, bind, find_call, supply
 from porters.pytorch.hub.missing import with_missing
 from porters.pytorch.hub.tiny import Variant, tiny_configs
 from porters.pytorch.original import TorchOriginal
@@ -110,18 +110,45 @@ def _open_tiny(transformers: Any, rest: str, options: SourceOptions) -> TorchOri
         except Exception as error:
             problem = problem or error
             continue
-        whole = masks.needed(model, call)
-        bind(model, call.constants)
-        optional = [name for name in _optional(model, call.inputs) if name not in whole]
-        supply(model, masks.Whole(whole, call.inputs), whole)
-        original = _finish(model, f"transformers:{rest}", rest.removesuffix(TINY), call.inputs, options)
-        original.optional, original.whole = optional, whole
-        constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
-        notes = [*original.details.get("notes", ()), *call.notes]
-        original.details = {**original.details, "notes": notes, **({"constants": constants} if constants else {})}
-        return original
+        return _called(model, call, f"transformers:{rest}", rest.removesuffix(TINY), options)
     assert problem is not None
     raise failed("no tiny configuration runs", f"transformers:{rest}", problem) from problem
+
+
+def open_configured(name: str, changes: Mapping[str, Any], options: SourceOptions) -> TorchOriginal:
+    """Return the original for an architecture in a configuration of one's own, with seeded weights.
+
+    Args:
+        name: The architecture.
+        changes: What the configuration says otherwise than its class does by itself.
+        options: What the user added.
+
+    Raises:
+        UserError: If there is no such architecture, or no way to call it is found.
+    """
+    kind = _kind(need("transformers", "text"), name)
+    config = kind.config_class(**changes)
+    reference = f"transformers:{name}"
+    try:
+        model = seeded(functools.partial(built, kind, config), options.seed)
+        call = find_call(model)
+    except Exception as error:
+        raise failed("the configuration does not run", reference, error) from error
+    return _called(model, call, reference, name, options)
+
+
+def _called(model: Any, call: Call, reference: str, name: str, options: SourceOptions) -> TorchOriginal:
+    """Return the original for a model and the way to call it."""
+    whole = masks.needed(model, call)
+    bind(model, call.constants)
+    optional = [name for name in _optional(model, call.inputs) if name not in whole]
+    supply(model, masks.Whole(whole, call.inputs), whole)
+    original = _finish(model, reference, name, call.inputs, options)
+    original.optional, original.whole = optional, whole
+    constants = {name: item for name, item in call.constants.items() if isinstance(item, list)}
+    notes = [*original.details.get("notes", ()), *call.notes]
+    original.details = {**original.details, "notes": notes, **({"constants": constants} if constants else {})}
+    return original
 
 
 def _configs(kind: Any, rest: str) -> Iterator[tuple[Variant, Any]]:

@@ -71,7 +71,7 @@ def test_list_gives_the_fields_of_every_card(zooport: Run) -> None:
     for entry in entries:
         assert {"name", "task", "frameworks", "tags", "weights"} <= set(entry)
         assert entry["weights"] in ("real", "seeded")
-        assert set(entry["frameworks"]) <= {"pytorch", "tensorflow"}
+        assert set(entry["frameworks"]) <= {"pytorch", "tensorflow", "onnx"}
     shown = zooport("list").out
     assert all(f"card:{entry['name']} " in shown for entry in entries)
 

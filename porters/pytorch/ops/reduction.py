@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,9 @@ Axes = int | Sequence[int] | None
 
 # Bits of the lower half of an integer, and a factor whose products with counts and tokens may pass 53 bits.
 HALF, LARGE_FACTOR = 32, 1 << 29
+# Elements of a mean whose axes are not the innermost: ONNX Runtime adds such one after the other. Of 1,024 its mean is
+# 8 times as far from the truth as PyTorch's, axis by axis it is 1.6 times as far.
+MANY = 256
 
 
 def reduced(c: Context, op_type: str, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
@@ -59,8 +63,17 @@ def _exact_sum(c: Context, x: ir.Value, axes: Axes, keep: bool) -> ir.Value:
 
 @translates("aten.mean")
 def mean(c: Context, x: ir.Value, axes: Axes = None, keep: bool = False, **_: Any) -> ir.Value:
-    """ReduceMean."""
-    return reduced(c, "ReduceMean", cast(c, x, c.dtype), axes, keep)
+    """ReduceMean; one for each axis where so many elements lie apart that runtimes would lose digits adding them."""
+    data = cast(c, x, c.dtype)
+    over = sorted(c.axes(data, axes)) if c.rank(data) else []
+    counts = [c.sizes_of(data)[axis] for axis in over]
+    known_counts = [count for count in counts if isinstance(count, int)]
+    many = len(known_counts) == len(counts) and math.prod(known_counts) >= MANY
+    if len(over) < 2 or over[-1] == c.rank(data) - 1 or not many:
+        return reduced(c, "ReduceMean", data, axes, keep)
+    for axis in reversed(over):
+        data = reduced(c, "ReduceMean", data, axis, keep)
+    return data
 
 
 @translates("aten.nansum")

@@ -81,6 +81,13 @@ def test_one_element_less_than_the_correction(port_and_compare: Any) -> None:
     port_and_compare({"var": lambda x: x.var(-1), "batch": lambda x: x.var(0)}, "batch,1")
 
 
+def test_a_mean_of_many_elements_that_lie_apart_loses_no_digits(port_and_compare: Any) -> None:
+    assert port_and_compare({"y": lambda x: x.mean((1, 2))}, "batch,32,32,8").ops == {"ReduceMean": 2}
+    assert port_and_compare({"y": lambda x: x.mean((1, 2), True)}, "batch,32,32,8").ops == {"ReduceMean": 2}
+    assert port_and_compare({"y": lambda x: x.mean((1, 2))}, "batch,4,4,8").ops == {"ReduceMean": 1}
+    assert port_and_compare({"y": lambda x: x.mean((2, 3))}, "batch,3,32,32").ops == {"ReduceMean": 1}
+
+
 def test_a_mean_is_one_node(port_and_compare: Any) -> None:
     assert port_and_compare({"y": lambda x: x.mean((2, 3))}, "batch,3,4,4").ops == {"ReduceMean": 1}
 

@@ -1,0 +1,1 @@
+"""Factories of the catalogue's models that no source reference alone can name: one function for each."""
