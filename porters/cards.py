@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from porters.porter import Original
+from porters.pytorch.decoding import open_decoder, split
 from porters.source import Reference, SourceOptions, open_source, with_inputs
 from zoo.catalog import catalogue, find_card, package_file
 from zoo.errors import UserError
 from zoo.inputs import InputSpec
+
+if TYPE_CHECKING:
+    from porters.pytorch.original import TorchOriginal
 
 # Entries of a catalogue card that go into the artifact's card as they are.
 _CARRIED = ("preprocessing", "evaluation", "targets", "tags")
@@ -25,7 +29,8 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
     Raises:
         UserError: If the card or the framework is unknown, or a package that it needs is missing.
     """
-    name, at, framework = rest.partition("@")
+    plain, length = split(rest)
+    name, at, framework = plain.partition("@")
     card = find_card(name)
     framework = framework if at else next(iter(card["sources"]))
     if framework not in card["sources"]:
@@ -33,6 +38,8 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
             f"the card {name!r} has no source for {framework!r}", expected=", ".join(card["sources"]), got=framework
         )
     source = card["sources"][framework]
+    if length:
+        return _decoder(card, source, f"{scheme}:{rest}", length, options)
     original = _open(card, source, options)
     if "inputs" in source and not options.inputs:  # what a file does not say of what it takes
         original.inputs = [InputSpec.from_card(entry) for entry in source["inputs"]]
@@ -40,6 +47,24 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
     original.name = name
     original.task = card["task"]
     original.details = {**original.details, **{key: card[key] for key in _CARRIED if key in card}}
+    return original
+
+
+def _decoder(
+    card: Mapping[str, Any], source: Mapping[str, Any], reference: str, length: int, options: SourceOptions
+) -> Original:
+    """Return a card's language model with its cache as inputs and outputs.
+
+    Raises:
+        UserError: If the card is no architecture of transformers.
+    """
+    if "architecture" not in source:
+        raise UserError(
+            "the card has no cache", place=reference, expected="an architecture of transformers", got="none"
+        )
+    plain = _configured(card, source, replace(options, inputs=()))
+    original = open_decoder(plain, length, options)
+    original.reference = reference
     return original
 
 
@@ -72,7 +97,7 @@ def _open(card: Mapping[str, Any], source: Mapping[str, Any], options: SourceOpt
     return original
 
 
-def _configured(card: Mapping[str, Any], source: Mapping[str, Any], options: SourceOptions) -> Original:
+def _configured(card: Mapping[str, Any], source: Mapping[str, Any], options: SourceOptions) -> TorchOriginal:
     """Return an architecture of transformers in the card's configuration; the card's inputs are its signature."""
     from porters.pytorch.transformers_models import open_configured
 

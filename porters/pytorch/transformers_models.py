@@ -7,10 +7,11 @@ import functools
 import inspect
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from porters.pytorch import checkpoints, on_disk
+from porters.pytorch import checkpoints, decoding, on_disk
 from porters.pytorch.hub import masks
 from porters.pytorch.hub.call import Call, bind, find_call, supply
 from porters.pytorch.hub.missing import with_missing
@@ -30,9 +31,18 @@ LARGEST_TINY = 50_000_000
 def open_transformers(rest: str, options: SourceOptions) -> TorchOriginal:
     """Return the original for a model directory, an architecture, or ``ARCHITECTURE@tiny``.
 
+    With ``?cache=N`` behind it a causal language model takes and gives its keys and values of N tokens.
+
     Raises:
         UserError: If there is no such architecture, or the directory does not hold the whole of a model.
     """
+    rest, length = decoding.split(rest)
+    if not length:
+        return _open(rest, options)
+    return decoding.open_decoder(_open(rest, replace(options, inputs=())), length, options)
+
+
+def _open(rest: str, options: SourceOptions) -> TorchOriginal:
     transformers = need("transformers", "text")
     directory = Path(rest).expanduser()
     if rest.endswith(TINY):
