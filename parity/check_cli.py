@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from parity import generation_cli
 from zoo.verb import Verb
 
 if TYPE_CHECKING:
@@ -89,6 +90,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--junit", type=Path, metavar="FILE", help="write the verdict as JUnit XML too")
     runner_options(parser)
     parser.add_argument("--memory", metavar="SIZE", help="the most memory that the check may take, such as 2GiB")
+    generation_cli.options(parser)
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -97,6 +99,8 @@ def _run(args: argparse.Namespace) -> int:
     from zoo.executor import split
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
+    if args.generate is not None:
+        return generation_cli.run(args, artifact, args.on)
     args.on, mode = split(args.on)
     args.precision = args.precision or mode
     result = _rejudged(artifact, args) if args.saved else _checked(artifact, args)

@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from zoo.verb import Verb
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from zoo.artifact import Artifact
+    from zoo.inputs import InputSpec
 
 # -- run -----------------------------------------------------------------------------------------------------------
 
@@ -17,6 +24,10 @@ def _configure_run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--input", type=Path, metavar="FILE.npz", help="inputs by name (default: seeded inputs)")
     parser.add_argument("-o", "--out", type=Path, metavar="FILE.npz", help="where the outputs go")
+    group = parser.add_argument_group("for a decoder with a cache (?cache=N)")
+    group.add_argument("--generate", metavar="TEXT", help="a prompt to go on from: tokens with commas, or a text")
+    group.add_argument("--tokenizer", type=Path, metavar="FILE", help="the tokenizer.json that a text needs")
+    group.add_argument("--tokens", type=int, default=16, metavar="N", help="how many to add (default: 16)")
     parser.add_argument("--unsealed", action="store_true", help="use the artifact although its seal is broken")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -30,6 +41,8 @@ def _run_run(args: argparse.Namespace) -> int:
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
     specs = [InputSpec.from_card(entry) for entry in artifact.card()["inputs"]]
+    if args.generate is not None:
+        return _generate(args, artifact, specs)
     feed = read_npz(args.input) if args.input else sample(specs, 0)
     with load(artifact.model_path, args.on) as session:
         outputs = session.run(feed)
@@ -45,6 +58,36 @@ def _run_run(args: argparse.Namespace) -> int:
             emit(f"{entry['name']}  {entry['dtype']}{entry['shape']}")
         if args.out:
             emit(f"written to {args.out}")
+    return 0
+
+
+def _generate(args: argparse.Namespace, artifact: Artifact, specs: Sequence[InputSpec]) -> int:
+    from statistics import median
+
+    from zoo.console import emit, emit_json
+    from zoo.executor import load
+    from zoo.generation import cache_specs, generate, prompt_of, text_of
+
+    cache_specs(specs)
+    prompt = prompt_of(args.generate, args.tokenizer)
+    with load(artifact.model_path, args.on) as session:
+        found = generate(session.run, specs, prompt, args.tokens)
+    step = median(found.step_seconds) if found.step_seconds else None
+    if args.json:
+        emit_json(
+            {
+                "executor": args.on,
+                "prompt": prompt,
+                "tokens": list(found.tokens),
+                "text": text_of(found.tokens, args.tokenizer),
+                "least_margin": min(found.margins),
+                "seconds": {"prompt": found.prompt_seconds, "token": step},
+            }
+        )
+        return 0
+    emit(text_of(found.tokens, args.tokenizer))
+    pace = "" if step is None else f", then {step * 1e3:.1f} ms a token (median)"
+    emit(f"measured on {args.on}: {len(prompt)} tokens of prompt in {found.prompt_seconds * 1e3:.1f} ms{pace}")
     return 0
 
 

@@ -38,8 +38,8 @@ def split(rest: str) -> tuple[str, int]:
 def decoder(model: torch.nn.Module, length: int) -> torch.nn.Module:
     """Return a causal language model of transformers as one that is given its cache: the same module, another forward.
 
-    ``forward(input_ids (batch, tokens), position (1,), keys, values)``: position counts the tokens that the cache holds;
-    keys and values are lists of (batch, heads, length, width), one for each layer. It gives a mapping of logits
+    ``forward(input_ids (batch, tokens), position (1,), keys, values)``: position counts the tokens that the cache
+    holds; keys and values are lists of (batch, heads, length, width), one for each layer. It gives a mapping of logits
     (batch, tokens, vocabulary), keys and values. One token is a decoding step, more are a prompt. Parameters keep
     their names.
     """
@@ -127,7 +127,8 @@ def cache_shapes(original: TorchOriginal, length: int) -> list[tuple[tuple[int, 
     try:
         cache = StaticCache(config=original.model.config, max_cache_len=length)
         with torch.no_grad():
-            original.model(torch.zeros(1, 2, dtype=torch.int64), past_key_values=cache, use_cache=True)
+            result = original.model(torch.zeros(1, 2, dtype=torch.int64), past_key_values=cache, use_cache=True)
+        _ = result.logits  # an encoder may fill a cache and say nothing
         layers = [(tuple(layer.keys.shape), tuple(layer.values.shape)) for layer in cache.layers]
     except Exception as error:
         raise UserError(
