@@ -20,8 +20,8 @@ _BELOW = 2147483520.0
 
 
 def half_away(x: Formula) -> Formula:
-    """Round, the halves away from zero."""
-    return x.fn("Sign") * (x.fn("Abs") + 0.5).fn("Floor")
+    """Round, the halves away from zero; in float64, where half of one can be added to any float32."""
+    return (x.fn("Sign").cast(DOUBLE) * (x.fn("Abs").cast(DOUBLE) + 0.5).fn("Floor")).cast(x.dtype)
 
 
 @dataclass(frozen=True)
@@ -97,10 +97,10 @@ class Range:
         steps = self.kind.steps
         scale = (self.high - self.low).cast(DOUBLE) * (steps / (steps - 1.0)) / steps
         flat = self.low.equals(self.high)
-        # Not a cast that is cast back, of which ONNX Runtime's optimiser would take the rounding away.
         narrow = flat.where(1.0, scale.cast(FLOAT))
-        first = half_away(self.low / narrow).cast(DOUBLE) * narrow.cast(DOUBLE)
-        found = first + (x.cast(DOUBLE) - self.kind.lowest) * scale
+        first = half_away(self.low / narrow) * narrow
+        # TensorFlow's own integer types become a float on their way to a double.
+        found = first.cast(DOUBLE) + (x.cast(FLOAT).cast(DOUBLE) - self.kind.lowest) * scale
         return flat.where(self.low, found.cast(FLOAT))
 
     def real_fast(self, x: Formula) -> Formula:
