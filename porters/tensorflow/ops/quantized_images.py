@@ -47,6 +47,10 @@ def joined(ctx: Context, node: Node, axis: Tensor, *operands: Tensor) -> list[Te
     for item in ranges[1:]:
         low, high = low.minimum(item.low), high.maximum(item.high)
     total = Range.of(parts[0].dtype, low, high)
+    if total.kind.lowest < 0:
+        high = low.fn("Abs").maximum(high.fn("Abs"))
+        low = -high
+        total = Range.of(parts[0].dtype, low, high)
     moved = [_moved(formula(ctx, x), own, total).held(x.shape) for x, own in zip(parts, ranges, strict=True)]
     place = int(known(axis, "an axis").reshape(()))
     return [concatenated(ctx, moved, place), low.held(()), high.held(())]
@@ -87,7 +91,9 @@ def resized(ctx: Context, node: Node, x: Tensor, size: Tensor, low: Tensor, high
     if before == [height, width]:
         return [x, low, high]
     fixed = x.dtype in _BITS
-    value = formula(ctx, x, dtype=LONG if fixed else FLOAT)
+    # TensorFlow's own 32-bit type becomes a float on its way to any other.
+    value = formula(ctx, x, dtype=FLOAT)
+    value = value.cast(LONG) if fixed else value
     align, half = bool(node.attr("align_corners")), bool(node.attr("half_pixel_centers"))
     above, below, down = _places(before[0], height, align=align, half=half)
     left, right, across = _places(before[1], width, align=align, half=half)

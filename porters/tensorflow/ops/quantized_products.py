@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from porters.tensorflow.context import Context
+from porters.tensorflow.dims import Shape
 from porters.tensorflow.formula import Formula, formula, number
 from porters.tensorflow.integers import Zero, convolve, matmul
 from porters.tensorflow.node import Node
@@ -38,9 +39,7 @@ def product(ctx: Context, node: Node, a: Tensor, b: Tensor, *limits: Tensor) -> 
     return [found.held(shape), low.held(()), high.held(())]
 
 
-def _matrices(
-    ctx: Context, node: Node, a: Tensor, b: Tensor, zeros: tuple[Zero, Zero]
-) -> tuple[Formula, tuple[object, object]]:
+def _matrices(ctx: Context, node: Node, a: Tensor, b: Tensor, zeros: tuple[Zero, Zero]) -> tuple[Formula, Shape]:
     first, rows = formula(ctx, a), a.shape[0]
     second, columns = formula(ctx, b), b.shape[1]
     if node.attr("transpose_a"):

@@ -49,7 +49,7 @@ for _kind in ("quint8", "qint32"):
     op("QuantizedRelu", features=_x, min_features=-1.5, max_features=u(low=1, high=9), out_type=_kind)
     op("QuantizedRelu6", features=_x, min_features=u(low=-3, high=0), max_features=9.0, out_type=_kind)
     op("QuantizedReshape", tensor=_x, shape=[-1, 6], input_min=-1.5, input_max=2.0)
-    op("QuantizedConcat", concat_dim=1, values=[_x, q(_kind, B, 2, 3), q(_kind, B, 1, 3)], input_mins=[-1.5, -2.0, -2.0],
+    op("QuantizedConcat", concat_dim=1, values=[_x, q(_kind, B, 2, 3), _x], input_mins=[-1.5, -2.0, -2.0],
        input_maxes=[2.0, 1.0, 2.0])  # fmt: skip
     op("QuantizedConcat", concat_dim=1, values=[_x, _x], input_mins=[u(low=-3, high=0), -1.0], input_maxes=[2.0, 1.0])
     for _align, _half in ((False, False), (True, False), (False, True)):
@@ -73,7 +73,8 @@ op("QuantizedMatMul", a=q("quint8", B, 6), b=q("quint8", 6, 5), min_a=1.0, max_a
 for _padding in ("SAME", "VALID"):
     for _stride in (1, 2):
         op("QuantizedConv2D", input=q("quint8", B, 7, 8, 3), filter=q("quint8", 3, 2, 3, 4), padding=_padding,
-           strides=[1, _stride, _stride, 1], min_input=-1.5, max_input=2.0, min_filter=-0.3, max_filter=4.0)  # fmt: skip
+           strides=[1, _stride, _stride, 1], min_input=-1.5, max_input=2.0, min_filter=-0.3,
+           max_filter=4.0)  # fmt: skip
     op("QuantizedConv2D", input=q("quint8", B, 7, 8, 3), filter=q("quint8", 3, 2, 3, 4), padding=_padding,
        strides=[1, 1, 1, 1], min_input=u(low=-3, high=0), max_input=2.0, min_filter=u(low=-3, high=0),
        max_filter=4.0)  # fmt: skip
