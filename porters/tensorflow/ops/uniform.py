@@ -14,7 +14,7 @@ from porters.tensorflow.formula import Formula, formula, number
 from porters.tensorflow.node import Node
 from porters.tensorflow.ops.shape import known
 from porters.tensorflow.ops.sorting import result_dtype
-from porters.tensorflow.ranges import FLOAT, INT, LONG, Integers
+from porters.tensorflow.ranges import FLOAT, INT, LONG, Integers, wrapped
 from porters.tensorflow.registry import translates
 from porters.tensorflow.tensor import Tensor
 
@@ -59,9 +59,9 @@ def rescaled(ctx: Context, x: Formula, factors: np.ndarray) -> Formula:
 
 
 def clamped(node: Node, x: Formula, prefix: str = "") -> Formula:
-    """Return INT64 numbers between the limits that an operation states."""
+    """Return INT64 numbers, which are 32-bit ones in the kernels, between the limits that an operation states."""
     low, high = (int(node.attr(f"{prefix}quantization_{end}_val")) for end in ("min", "max"))
-    return x.maximum(low).minimum(high)
+    return wrapped(x, INT).cast(LONG).maximum(low).minimum(high)
 
 
 def affine(ctx: Context, x: Formula, inverse: np.ndarray | Formula, zero: np.ndarray | Formula) -> Formula:
@@ -99,7 +99,13 @@ def requantize(ctx: Context, node: Node, x: Tensor, *given: Tensor) -> Tensor:
 
 def _requantized(ctx: Context, x: Tensor, before: Sequence[np.ndarray], scale: np.ndarray) -> Formula:
     factors = before[0].astype(np.float64) / scale
-    return rescaled(ctx, formula(ctx, x, dtype=LONG) - number(ctx, before[1]), factors)
+    distance = _single(formula(ctx, x)) - number(ctx, before[1])
+    return rescaled(ctx, wrapped(distance, INT), factors)
+
+
+def _single(x: Formula) -> Formula:
+    """Return integers as INT64; TensorFlow's own 32-bit type becomes a float on its way to any other."""
+    return wrapped(x.cast(FLOAT).cast(LONG), INT).cast(LONG) if x.dtype == INT else x.cast(LONG)
 
 
 @translates("UniformQuantizedAdd")
@@ -111,7 +117,8 @@ def add(ctx: Context, node: Node, x: Tensor, y: Tensor, *given: Tensor) -> Tenso
     for place, (item, name) in enumerate(((x, "lhs"), (y, "rhs"))):
         own = parameters(int(node.attr(f"{name}_quantization_axis")), item.rank, *given[2 * place : 2 * place + 2])
         parts.append(_requantized(ctx, item, own, scale))
-    found = parts[0] + parts[1] + number(ctx, zero)
+    # What was brought to the scale is of that type again.
+    found = _single(parts[0].cast(INT)) + _single(parts[1].cast(INT)) + number(ctx, zero)
     return clamped(node, found, "output_").cast(INT).held(shape)
 
 
