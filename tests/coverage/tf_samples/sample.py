@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -149,9 +150,19 @@ def made(*shape: int | str, dtype: str = "float32", by: Callable[..., Any]) -> D
     return Draw(shape, dtype, by)
 
 
+# The module whose ops TensorFlow has with oneDNN only, and the variable of the environment that turns it on.
+FUSED, ONEDNN = "fused", "TF_ENABLE_ONEDNN_OPTS"
+
+
+def with_onednn() -> bool:
+    """Say whether this process has TensorFlow with oneDNN."""
+    return os.environ.get(ONEDNN) == "1"
+
+
 def load() -> dict[str, list[Sample]]:
-    """Return the samples of every module in this folder by op."""
+    """Return the samples by op: those that need oneDNN where it is on, all others where it is not."""
     package = importlib.import_module("tests.coverage.tf_samples")
     for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"tests.coverage.tf_samples.{module.name}")
+        if (module.name == FUSED) == with_onednn() or module.name == "sample":
+            importlib.import_module(f"tests.coverage.tf_samples.{module.name}")
     return SAMPLES
