@@ -104,7 +104,7 @@ def _summary(found: _Sorted) -> list[str]:
         "An op is right if every sample of it is: ported with an open batch, run on ONNX Runtime (optimised and not) "
         "with batches of 1, 2 and 3, and compared with TensorFlow. Integers are equal; floats keep to the noise budget "
         "against float64 where TensorFlow computes the op in float64, else against its own float32 within 3 units in "
-        "the last place on the norm.",
+        "the last place on the norm. Ops that TensorFlow has with oneDNN only are judged where it is on.",
         "",
         f"Made on {datetime.datetime.now(datetime.UTC).date()} by",
         "",

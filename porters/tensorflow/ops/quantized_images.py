@@ -46,11 +46,10 @@ def joined(ctx: Context, node: Node, axis: Tensor, *operands: Tensor) -> list[Te
     low, high = ranges[0].low, ranges[0].high
     for item in ranges[1:]:
         low, high = low.minimum(item.low), high.maximum(item.high)
-    total = Range.of(parts[0].dtype, low, high)
-    if total.kind.lowest < 0:
+    if parts[0].dtype != ir.DataType.UINT8:
         high = low.fn("Abs").maximum(high.fn("Abs"))
         low = -high
-        total = Range.of(parts[0].dtype, low, high)
+    total = Range.of(parts[0].dtype, low, high)
     moved = [_moved(formula(ctx, x), own, total).held(x.shape) for x, own in zip(parts, ranges, strict=True)]
     place = int(known(axis, "an axis").reshape(()))
     return [concatenated(ctx, moved, place), low.held(()), high.held(())]
