@@ -57,7 +57,7 @@ REASONS: tuple[tuple[str, str], ...] = (
 # What draws numbers: two runs of TensorFlow differ as well, or its generator has no form in ONNX.
 RANDOM = re.compile(
     r"^Random|^StatelessRandom|^StatelessTruncated|^StatelessMulti|^StatelessParam|^StatelessShuffle|^StatelessSample"
-    r"|^Multinomial|TruncatedNormal|^SampleDistorted|^Fractional(Max|Avg)Pool$|^SobolSample|^RandomIndexShuffle"
+    r"|^Multinomial|TruncatedNormal|^SampleDistorted|^Fractional(Max|Avg)Pool$|^RandomIndexShuffle"
 )
 # TensorFlow 2.21 ends with a segmentation fault in each of these, whether its operands are constants or inputs.
 _CRASHES = "TensorFlow's only kernel for it, oneDNN's, crashes: there is nothing to compare with"

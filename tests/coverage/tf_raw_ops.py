@@ -25,7 +25,7 @@ def main() -> int:
     if with_onednn() or "--table" in sys.argv:
         return found
     again = [sys.executable, "-m", "tests.coverage.tf_raw_ops", *sys.argv[1:]]
-    return max(found, subprocess.run(again, env={**os.environ, ONEDNN: "1"}, check=False).returncode)
+    return max(found, subprocess.run(again, env={**os.environ, **ONEDNN}, check=False).returncode)
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def _summary(found: _Sorted) -> list[str]:
         f"`tf.raw_ops` of TensorFlow {tf.__version__} has {len(raw_ops())} ops; {meaning} have a meaning in a static "
         f"numeric graph. Of these {len(found.cannot)} cannot be translated (below, with reasons) and "
         f"{len(found.random)} draw random numbers, which another generator does in the port. Of the other {total}, "
-        f"{right} are right ({right / max(total, 1):.0%}): {direct} translated (one ONNX operator), {right - direct} "
+        f"{right} are right ({right / max(total, 1):.1%}): {direct} translated (one ONNX operator), {right - direct} "
         f"composed of several; {len(found.failed)} fail, {len(found.pending)} are not yet there.",
         "",
         "An op is right if every sample of it is: ported with an open batch, run on ONNX Runtime (optimised and not) "

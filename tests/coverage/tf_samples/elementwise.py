@@ -114,8 +114,10 @@ op("Bitcast", input=i(B, 6, low=-(2**31), high=2**31), type="float32")
 op("Bitcast", input=i(B, 6, dtype="int32"), type="uint8")
 TINY = (0.0, -0.0, 1e-40, -1.4e-45, 1.1754944e-38, np.inf, -np.inf, np.nan, 3.4e38, 1.9999999, -2.0, 1e-310, 6e-8)
 for _float, _whole in (("float32", "uint32"), ("float64", "int64"), ("float16", "int16")):
-    op("Bitcast", input=f(B, 13, std=90.0, dtype=_float, edges=TINY), type=_whole)
+    _edges = [item for item in TINY if not float(np.finfo(_float).max) < abs(item) < np.inf]
+    op("Bitcast", input=f(B, 13, std=90.0, dtype=_float, edges=_edges), type=_whole)
     op("Bitcast", input=i(B, 9, low=np.iinfo(_whole).min, high=np.iinfo(_whole).max, dtype=_whole), type=_float)
+op("SobolSample", dim=np.int32(3), num_results=np.int32(9), skip=np.int32(2))
 op("Bitcast", input=f(B, 6), type="uint8")
 op("Bitcast", input=f(B, 6, 2), type="int64")
 op("Bitcast", input=f(B, 3, dtype="float64"), type="float32")

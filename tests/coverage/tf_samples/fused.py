@@ -1,4 +1,4 @@
-"""Quantised operations that TensorFlow has with oneDNN only: ``TF_ENABLE_ONEDNN_OPTS=1`` must be set for them."""
+"""Quantised operations that TensorFlow has with oneDNN only: samples of a process in which it is on."""
 
 from __future__ import annotations
 

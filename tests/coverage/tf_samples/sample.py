@@ -150,17 +150,18 @@ def made(*shape: int | str, dtype: str = "float32", by: Callable[..., Any]) -> D
     return Draw(shape, dtype, by)
 
 
-# The module whose ops TensorFlow has with oneDNN only, and the variable of the environment that turns it on.
-FUSED, ONEDNN = "fused", "TF_ENABLE_ONEDNN_OPTS"
+# The module whose ops TensorFlow has with oneDNN only, and the environment in which they, and only they, are judged.
+FUSED, CHOICE = "fused", "ZOOPORT_TF_SAMPLES"
+ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1", CHOICE: FUSED}
 
 
 def with_onednn() -> bool:
-    """Say whether this process has TensorFlow with oneDNN."""
-    return os.environ.get(ONEDNN) == "1"
+    """Say whether this process is the one that judges the ops that TensorFlow has with oneDNN only."""
+    return os.environ.get(CHOICE) == FUSED
 
 
 def load() -> dict[str, list[Sample]]:
-    """Return the samples by op: those that need oneDNN where it is on, all others where it is not."""
+    """Return the samples by op: those that need oneDNN in the environment :data:`ONEDNN`, else all others."""
     package = importlib.import_module("tests.coverage.tf_samples")
     for module in pkgutil.iter_modules(package.__path__):
         if (module.name == FUSED) == with_onednn() or module.name == "sample":

@@ -98,5 +98,5 @@ def test_operations_that_tensorflow_has_with_onednn_only(tmp_path: Path) -> None
     out = tmp_path / "rows.jsonl"
     chosen = "QuantizedConv2DWithBiasAndRelu,QuantizedDepthwiseConv2D,QuantizedMatMulWithBiasAndDequantize"
     command = [sys.executable, "-m", "tests.coverage.tf_raw_ops", "-o", str(out), "--only", chosen]
-    subprocess.run(command, env={**os.environ, ONEDNN: "1"}, check=True, timeout=300, capture_output=True)
+    subprocess.run(command, env={**os.environ, **ONEDNN}, check=True, timeout=300, capture_output=True)
     assert {name: row.status for name, row in read(out).items()} == dict.fromkeys(chosen.split(","), "right")
