@@ -105,7 +105,7 @@ def channels_first() -> Iterator[Case]:
         ("GlobalMaxPooling3D", (4, 5, 6, 7), {}), ("GlobalAveragePooling3D", (4, 5, 6, 7), {}),
         ("Flatten", (4, 9, 10), {}), ("UpSampling2D", (4, 9, 10), {}), ("UpSampling3D", (4, 3, 4, 5), {}),
         ("ZeroPadding2D", (4, 9, 10), {}), ("ZeroPadding3D", (4, 3, 4, 5), {}), ("ZeroPadding1D", (4, 9), {}),
-        ("Cropping2D", (4, 9, 10), {}), ("Cropping3D", (4, 5, 4, 5), {}), ("SpatialDropout2D", (4, 9, 10), {}),
+        ("Cropping2D", (4, 9, 10), {}), ("Cropping3D", (4, 5, 4, 5), {}), ("SpatialDropout2D", (4, 9, 10), {"rate": 0.3}),
         ("Conv1D", (4, 12), {"filters": 3, "kernel_size": 3}),
         ("Conv2D", (4, 9, 10), {"filters": 3, "kernel_size": 3}),
         ("Conv3D", (4, 5, 6, 7), {"filters": 3, "kernel_size": 3}),
