@@ -11,6 +11,7 @@ import numpy as np
 from porters.tensorflow.arrays import ARRAYS, as_list_operation
 from porters.tensorflow.frames import restructure
 from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node, Variable
+from porters.tensorflow.operation import plain
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
 # Control flow -> the attributes that name its bodies, and how many operands the bodies do not get.
@@ -197,8 +198,7 @@ def _function_body(graph: Any, root: Any, name: str, operands: Sequence[Any]) ->
 def _constant(op: Any) -> np.ndarray | None:
     import tensorflow as tf
 
-    array: np.ndarray = tf.make_ndarray(op.get_attr("value"))
-    return array
+    return plain(tf.make_ndarray(op.get_attr("value")))
 
 
 def _shape(tensor: Any) -> tuple[int | None, ...] | None:
@@ -211,5 +211,4 @@ def _dtype(tensor: Any) -> np.dtype[Any] | None:
     if tensor.dtype in (tf.resource, tf.variant, tf.string):
         return None
     kind: np.dtype[Any] = np.dtype(tensor.dtype.as_numpy_dtype)
-    # NumPy has TensorFlow's quantised types as records of one integer.
-    return kind if kind.names is None else kind[0].base
+    return plain(np.empty(0, kind)).dtype

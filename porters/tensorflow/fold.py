@@ -81,7 +81,10 @@ def _replace(node: Node, array: np.ndarray | None) -> None:
 def evaluate(node: Node, arrays: Sequence[np.ndarray | None]) -> np.ndarray | None:
     """Return what TensorFlow computes from ``arrays``, ``None`` where it cannot do so by itself."""
     try:
-        (result,) = operation.run(node, [operation.constant(array) for array in arrays])
+        kinds = [tensor.dtype for tensor in getattr(node.source, "inputs", ())]
+        kinds = kinds if len(kinds) == len(arrays) else [None] * len(arrays)
+        tensors = [operation.constant(array, like=kind) for array, kind in zip(arrays, kinds, strict=True)]
+        (result,) = operation.run(node, tensors)
     except NotImplementedError:
         return None
-    return np.asarray(result.numpy())
+    return operation.plain(result.numpy())

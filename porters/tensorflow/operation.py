@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from porters.tensorflow import wide_kernels
 from porters.tensorflow.node import Node
 
@@ -87,11 +89,25 @@ def promoted(dtype: Any) -> Any:
     return tf.float64 if dtype.is_floating else tf.complex128 if dtype.is_complex else dtype
 
 
-def constant(array: Any, *, wide: bool = False) -> Any:
-    """Return an array as an eager tensor on the CPU, in double precision where that is asked for."""
+def plain(contents: Any) -> np.ndarray:
+    """Return an array; one of a quantised type, which NumPy has as records of one integer, as integers."""
+    array = np.asarray(contents)
+    return array if array.dtype.names is None else array.view(array.dtype[0].base)
+
+
+def constant(array: Any, *, wide: bool = False, like: Any = None) -> Any:
+    """Return an array as an eager tensor on the CPU, in double precision where that is asked for.
+
+    Args:
+        array: The contents.
+        wide: Whether floats and complex numbers become those of double precision.
+        like: TensorFlow's type of it; integers become a quantised type, where it is one.
+    """
     import tensorflow as tf
 
     with tf.device("/CPU:0"):
         tensor = tf.constant(array)
+        if like is not None and like.is_quantized:
+            return tf.bitcast(tensor, like)
         wanted = promoted(tensor.dtype) if wide else tensor.dtype
         return tensor if tensor.dtype == wanted else tf.cast(tensor, wanted)

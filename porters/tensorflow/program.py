@@ -58,7 +58,7 @@ class Program:
         for node in self.nodes:
             chain.run(node)
             self.release(node, left, chain)
-        return [chain.read(edge).numpy() for edge in self.outputs]
+        return [operation.plain(chain.read(edge).numpy()) for edge in self.outputs]
 
     @staticmethod
     def release(node: Node, left: Counter[Edge], *chains: Chain) -> None:
@@ -147,5 +147,5 @@ class Chain:
         if node.op == WEIGHT:
             return operation.constant(node.payload.read(), wide=self.wide)
         if node.op == CONST:
-            return operation.constant(node.payload, wide=self.wide)
+            return operation.constant(node.payload, wide=self.wide, like=node.source.outputs[0].dtype)
         raise NotImplementedError(f"result {edge.output} of {node.op} ({node.name}) is not known")

@@ -13,6 +13,7 @@ from porters.tensorflow.flatten import flatten
 from porters.tensorflow.fold import fold
 from porters.tensorflow.handles import Result
 from porters.tensorflow.node import Edge, Node
+from porters.tensorflow.operation import plain
 from porters.tensorflow.program import LEAVES, Chain, Program, closure
 from porters.tensorflow.tensor import Order, inverse
 from porters.tensorflow.walk import Walk
@@ -106,7 +107,7 @@ def _held_in_port(traced: Traced, ported: Sequence[InputSpec], outputs: Sequence
 
 
 def _in_order(array: np.ndarray, order: Order) -> np.ndarray:
-    array = np.asarray(array)  # TensorFlow returns a scalar as NumPy's scalar
+    array = plain(array)  # TensorFlow returns a scalar as NumPy's scalar
     return np.ascontiguousarray(array.transpose(order)) if order and len(order) > 1 else array
 
 

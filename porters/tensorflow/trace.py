@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from porters.tensorflow.node import Variable
+from porters.tensorflow.operation import plain
 from zoo.inputs import InputSpec, numpy_dtype
 
 
@@ -84,7 +85,7 @@ def _captured(graph: Any, names: dict[int, str]) -> dict[str, Variable | np.ndar
     for outer, inner in graph.captures:
         variable = variables.get(id(outer))
         if variable is None:
-            found[inner.name] = outer.numpy()
+            found[inner.name] = plain(outer.numpy())
             continue
         if id(outer) not in known:
             name = names.get(id(outer), variable.name.removesuffix(":0"))

@@ -8,30 +8,18 @@ A layer is right only if every case of it is. A run that is stopped goes on wher
 
 from __future__ import annotations
 
-import argparse
-import fnmatch
-import json
 import sys
-import tempfile
-import time
 from collections import Counter
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from porters.from_tensorflow import PORTER
-from porters.porter import UnsupportedOpsError
 from porters.source import SourceOptions
-from porters.tensorflow import runtime
-from porters.tensorflow.sources import open_live
 from tests.coverage.keras_samples import Case, cases
-from tests.coverage.tf_judge import PLUMBING, STATUSES, Row, Verdict, compared, short
+from tests.coverage.tf_command import run
+from tests.coverage.tf_judge import STATUSES, Row, Verdict, ported, short
 from tests.coverage.tf_samples.sample import B, Draw
-from zoo import store
-
-MATTERS = ("wrong", "broken")
+from tests.coverage.tf_table import layers_page
 
 
 def model_of(case: Case) -> Any:
@@ -65,17 +53,7 @@ def judge(case: Case) -> Verdict:
     except Exception as error:
         return Verdict("no kernel", f"Keras does not build it: {short(error)}")
     inputs = {f"x{at}": _draw(case, shape) for at, shape in enumerate(case.shapes)}
-    try:
-        original = open_live(model, SourceOptions())
-        translation = PORTER.translate(original)
-    except UnsupportedOpsError as error:
-        return Verdict("unsupported", "; ".join(sorted({f"{item.op}: {item.hint}" for item in error.ops})))
-    except Exception as error:
-        return Verdict("broken", f"translation: {short(error)}")
-    nodes = sum(node.op_type not in PLUMBING for node in translation.model.graph)
-    with tempfile.TemporaryDirectory() as directory:
-        store.save(translation.model, Path(directory))
-        return compared(inputs, original, Path(directory) / "model.onnx", nodes)
+    return ported(model, SourceOptions(), inputs)
 
 
 def _draw(case: Case, shape: tuple[int | None, ...]) -> Draw:
@@ -83,41 +61,6 @@ def _draw(case: Case, shape: tuple[int | None, ...]) -> Draw:
     if case.dtype == "float32":
         return Draw(extent, case.dtype, lambda random, sizes: random.standard_normal(sizes))
     return Draw(extent, case.dtype, lambda random, sizes: random.integers(0, case.high, sizes))
-
-
-def main() -> int:
-    """Go over the layers."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("-o", "--out", type=Path, required=True)
-    parser.add_argument("--only", default="*", help="names of classes, as a shell pattern; several with commas")
-    parser.add_argument("--again", action="store_true", help="judge the chosen layers anew")
-    parser.add_argument("--minutes", type=float, default=1e9, help="stop after this long")
-    parser.add_argument("--table", action="store_true", help="print the page only")
-    options = parser.parse_args()
-    runtime.keras()
-    from tests.coverage.tf_raw_ops import read
-
-    rows = read(options.out)
-    if options.table:
-        from tests.coverage.tf_table import layers_page
-
-        sys.stdout.write(layers_page(rows))
-        return 0
-    ends = time.monotonic() + options.minutes * 60
-    groups: dict[str, list[Case]] = {}
-    for item in cases():
-        groups.setdefault(item.layer, []).append(item)
-    for name, group in sorted(groups.items()):
-        chosen = any(fnmatch.fnmatchcase(name, pattern) for pattern in options.only.split(","))
-        if time.monotonic() > ends or not chosen or (name in rows and not options.again):
-            continue
-        started = time.monotonic()
-        rows[name] = judge_layer(name, group)
-        with options.out.open("a") as file:
-            file.write(json.dumps(asdict(rows[name])) + "\n")
-        took = time.monotonic() - started
-        sys.stderr.write(f"{name:40} {rows[name].status:12} {took:5.1f} s  {rows[name].reason[:300]}\n")
-    return 1 if any(row.status in MATTERS for row in rows.values()) else 0
 
 
 def judge_layer(name: str, group: list[Case]) -> Row:
@@ -131,6 +74,19 @@ def judge_layer(name: str, group: list[Case]) -> Row:
     return Row(
         name, status, len(found), dict(counts), nodes, sum(verdict.wide for _, verdict in found), " | ".join(reasons)
     )
+
+
+def groups() -> dict[str, list[Case]]:
+    """Return the cases of each layer by its name."""
+    found: dict[str, list[Case]] = {}
+    for item in cases():
+        found.setdefault(item.layer, []).append(item)
+    return found
+
+
+def main() -> int:
+    """Go over the layers."""
+    return run(__doc__, groups, judge_layer, layers_page)
 
 
 if __name__ == "__main__":

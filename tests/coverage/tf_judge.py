@@ -82,8 +82,13 @@ def judge(sample: Sample) -> Verdict:
         for name, draw in sample.inputs.items()
     )
     specs = specs or (InputSpec("unused", "float32", (B,)),)
+    return ported(tf.function(sample.call, autograph=False), SourceOptions(inputs=specs), sample.inputs)
+
+
+def ported(source: Any, options: SourceOptions, inputs: dict[str, Draw]) -> Verdict:
+    """Port ``source``, a live model or function, and compare the port with it on cases of ``inputs``."""
     try:
-        original = open_live(tf.function(sample.call, autograph=False), SourceOptions(inputs=specs))
+        original = open_live(source, options)
         translation = PORTER.translate(original)
     except UnsupportedOpsError as error:
         return Verdict("unsupported", "; ".join(sorted({f"{item.op}: {item.hint}" for item in error.ops})))
@@ -92,7 +97,7 @@ def judge(sample: Sample) -> Verdict:
     nodes = sum(node.op_type not in PLUMBING for node in translation.model.graph)
     with tempfile.TemporaryDirectory() as directory:
         store.save(translation.model, Path(directory))
-        return compared(sample.inputs, original, Path(directory) / "model.onnx", nodes)
+        return compared(inputs, original, Path(directory) / "model.onnx", nodes)
 
 
 def compared(inputs: dict[str, Draw], original: TensorFlowOriginal, file: Path, nodes: int) -> Verdict:

@@ -98,13 +98,13 @@ def _summary(found: _Sorted) -> list[str]:
         f"`tf.raw_ops` of TensorFlow {tf.__version__} has {len(raw_ops())} ops; {meaning} have a meaning in a static "
         f"numeric graph. Of these {len(found.cannot)} cannot be translated (below, with reasons) and "
         f"{len(found.random)} draw random numbers, which another generator does in the port. Of the other {total}, "
-        f"{right} are right ({right / max(total, 1):.0%}): {direct} translated (one ONNX operator), {right - direct} "
+        f"{right} are right ({right / max(total, 1):.1%}): {direct} translated (one ONNX operator), {right - direct} "
         f"composed of several; {len(found.failed)} fail, {len(found.pending)} are not yet there.",
         "",
         "An op is right if every sample of it is: ported with an open batch, run on ONNX Runtime (optimised and not) "
         "with batches of 1, 2 and 3, and compared with TensorFlow. Integers are equal; floats keep to the noise budget "
         "against float64 where TensorFlow computes the op in float64, else against its own float32 within 3 units in "
-        "the last place on the norm.",
+        "the last place on the norm. Ops that TensorFlow has with oneDNN only are judged where it is on.",
         "",
         f"Made on {datetime.datetime.now(datetime.UTC).date()} by",
         "",

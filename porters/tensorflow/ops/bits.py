@@ -1,4 +1,4 @@
-"""Shifts, counts of bits, and numbers read as others by their bits."""
+"""Shifts, flips and counts of bits."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import onnx_ir as ir
 from porters.tensorflow.context import Context
 from porters.tensorflow.formula import Formula, elementwise, formula, number
 from porters.tensorflow.node import Node
-from porters.tensorflow.registry import Untranslatable, translates
+from porters.tensorflow.registry import translates
 from porters.tensorflow.tensor import Tensor
 
 LONG = ir.DataType.INT64
@@ -67,27 +67,3 @@ def population_count(ctx: Context, node: Node, x: Tensor) -> Tensor:
         total = bit if total is None else total + bit
     assert total is not None
     return total.cast(ir.DataType.UINT8).held(x.shape, x.order)
-
-
-@translates("Bitcast")
-def bitcast(ctx: Context, node: Node, x: Tensor) -> Tensor:
-    """Translate integers read as others by their bits; ONNX of this opset has no view of a float's bits."""
-    kind = node.dtypes[0]
-    if kind is None or kind.kind not in "iu" or not x.dtype.is_integer():
-        raise Untranslatable("the bits of a floating-point number")
-    target = ir.DataType.from_numpy(kind)
-    before, after = _width(x.dtype), _width(target)
-    value = formula(ctx, x)
-    if before == after:
-        return value.cast(target).held(x.shape)
-    wide = UNSIGNED[max(before, after)]
-    if before > after:
-        count = before // after
-        shifts = number(ctx, np.arange(count) * (8 * after), wide)
-        parts = value.cast(wide).unsqueeze(x.rank).of("BitShift", shifts, direction="RIGHT")
-        return parts.cast(UNSIGNED[after]).cast(target).held((*x.shape, count))
-    count = after // before
-    parts = value.cast(UNSIGNED[before]).cast(wide)
-    shifted = parts.of("BitShift", number(ctx, np.arange(count) * (8 * before), wide), direction="LEFT")
-    total = shifted.cast(LONG).reduce("ReduceSum", [x.rank - 1])
-    return total.cast(target).held(x.shape[:-1])

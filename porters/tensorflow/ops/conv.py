@@ -137,29 +137,12 @@ def resized_convolution(ctx: Context, node: Node, x: Tensor, size: Tensor, paddi
 @translates("DepthwiseConv2dNativeBackpropInput")
 def transposed_depthwise(ctx: Context, node: Node, target: Tensor, kernel: Tensor, x: Tensor) -> Tensor:
     """Translate a transposed convolution of each channel by itself."""
-    window = Window.of(node)
-    if target.array is None:
-        raise Untranslatable("the size of the result is computed from data")
-    shape: Shape = tuple(target.array.tolist())
-    spatial = _sizes(kernel.shape[:-2])
     channels, multiplier = kernel.shape[-2:]
-    before, after, rest = _margins(window, window.spatial(x.shape), window.spatial(shape), spatial)
+    spatial = kernel.shape[:-2]
     weights = ctx.reshaped_value(
         ctx.value(kernel, (2, 3, 0, 1)), (channels, multiplier, *spatial), (channels * multiplier, 1, *spatial)
     )
-    return ctx.op(
-        "ConvTranspose",
-        ctx.value(x, window.order(x.rank)),
-        weights,
-        shape=shape,
-        order=window.order(x.rank),
-        kernel_shape=spatial,
-        strides=list(window.strides),
-        dilations=list(window.dilations),
-        pads=[*before, *after],
-        output_padding=rest if any(rest) else None,
-        group=cast("int", channels),
-    )
+    return _emit_transposed(ctx, Window.of(node), target, x, [weights], _sizes(spatial), cast("int", channels))
 
 
 @translates("Conv2DBackpropInput", "Conv3DBackpropInputV2")
@@ -168,22 +151,27 @@ def transposed(
 ) -> Tensor:
     """Translate a transposed convolution to the size that is asked for."""
     window = Window.of(node)
-    if sizes.array is None:
-        raise Untranslatable("the size of the result is computed from data")
-    shape: Shape = tuple(sizes.array.tolist())
-    spatial = _sizes(kernel.shape[:-2])
-    before, after, rest = _margins(window, window.spatial(x.shape), window.spatial(shape), spatial)
     order, label = kernel_layout(node.op, kernel.rank)
     groups = cast("int", window.channels(x.shape)) // cast("int", kernel.shape[-1])
-    operands = [ctx.value(x, window.order(x.rank)), ctx.kernel(kernel, order, label)]
-    if bias is not None:
-        operands.append(ctx.vector(bias))
+    weights = [ctx.kernel(kernel, order, label), *([ctx.vector(bias)] if bias is not None else [])]
+    return _emit_transposed(ctx, window, sizes, x, weights, _sizes(kernel.shape[:-2]), groups)
+
+
+def _emit_transposed(
+    ctx: Context, window: Window, target: Tensor, x: Tensor, weights: list[ir.Value], kernel: list[int], groups: int
+) -> Tensor:
+    if target.array is None:
+        raise Untranslatable("the size of the result is computed from data")
+    shape: Shape = tuple(target.array.tolist())
+    before, after, rest = _margins(window, window.spatial(x.shape), window.spatial(shape), kernel)
+    order = window.order(x.rank)
     return ctx.op(
         "ConvTranspose",
-        *operands,
+        ctx.value(x, order),
+        *weights,
         shape=shape,
-        order=window.order(x.rank),
-        kernel_shape=spatial,
+        order=order,
+        kernel_shape=kernel,
         strides=list(window.strides),
         dilations=list(window.dilations),
         pads=[*before, *after],

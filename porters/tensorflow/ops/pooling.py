@@ -17,15 +17,21 @@ def pool(ctx: Context, node: Node, x: Tensor) -> Tensor:
     """Translate a pooling; what lies in the padding is neither a maximum nor counted in a mean."""
     window = Window.of(node)
     sizes = [int(item) for item in node.attr("ksize")]
-    kernel = sizes[1:-1] if window.channels_last else sizes[2:]
     if node.op == "MaxPool" and window.channels_last and all(size == 1 for size in sizes[:-1]) and sizes[-1] > 1:
         return depth_pooled(ctx, x, sizes[-1], "ReduceMax")
+    return pooled(ctx, node, x, "MaxPool" if node.op.startswith("Max") else "AveragePool")
+
+
+def pooled(ctx: Context, node: Node, x: Tensor, op_type: str) -> Tensor:
+    """Return a pooling over the spatial axes by an operator of ONNX."""
+    window = Window.of(node)
+    sizes = [int(item) for item in node.attr("ksize")]
+    kernel = sizes[1:-1] if window.channels_last else sizes[2:]
     if sizes[0] != 1 or (sizes[-1] if window.channels_last else sizes[1]) != 1:
         raise Untranslatable("a pooling over the batch or the channels")
     order, spatial = window.order(x.rank), window.spatial(x.shape)
     shape = window.shape(x.shape[0], window.channels(x.shape), window.result(spatial, kernel))
     attributes = window.attributes(spatial, kernel, dilated=False)
-    op_type = "MaxPool" if node.op.startswith("Max") else "AveragePool"
     if op_type == "AveragePool":
         attributes["count_include_pad"] = 0
     if x.dtype.is_integer() and op_type == "MaxPool":

@@ -8,17 +8,13 @@ from porters.tensorflow.context import Context
 from porters.tensorflow.formula import Formula, formula, number
 from porters.tensorflow.node import Node
 from porters.tensorflow.ops.shape import known
+from porters.tensorflow.ranges import half_away
 from porters.tensorflow.registry import translates
 from porters.tensorflow.tensor import Tensor
 
 
 def _half_up(x: Formula) -> Formula:
     return (x + 0.5).fn("Floor")
-
-
-def half_away(x: Formula) -> Formula:
-    """Round, the halves away from zero."""
-    return x.fn("Sign") * _half_up(x.fn("Abs"))
 
 
 @translates("FakeQuantWithMinMaxArgs", "FakeQuantWithMinMaxVars", "FakeQuantWithMinMaxVarsPerChannel")

@@ -2,48 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import onnx_ir as ir
 
 from porters.tensorflow.context import Context
 from porters.tensorflow.formula import Formula, formula
 from porters.tensorflow.node import Node
-from porters.tensorflow.ops.quantization import half_away
 from porters.tensorflow.ops.sorting import result_dtype
+from porters.tensorflow.ranges import Integers, half_away
 from porters.tensorflow.registry import Untranslatable, translates
 from porters.tensorflow.tensor import Tensor
 
 FLOAT = ir.DataType.FLOAT
 # The largest float32: the scale of a side that does not limit.
 _NO_LIMIT = float(np.finfo(np.float32).max)
-
-
-@dataclass(frozen=True)
-class Integers:
-    """What a quantised type holds.
-
-    Attributes:
-        lowest: Its smallest number.
-        highest: Its largest number.
-        bits: Its width.
-    """
-
-    lowest: float
-    highest: float
-    bits: int
-
-    @staticmethod
-    def of(dtype: ir.DataType) -> Integers:
-        """Return those of an integer type."""
-        limits = np.iinfo(dtype.numpy())
-        return Integers(float(limits.min), float(limits.max), limits.bits)
-
-    @property
-    def half(self) -> float:
-        """By how much signed numbers are moved to begin at zero."""
-        return (self.highest - self.lowest + 1.0) / 2.0 if self.lowest < 0 else 0.0
 
 
 def _text(node: Node, name: str) -> str:

@@ -63,7 +63,9 @@ def _joined(name: str, a: Formula, b: Formula) -> Formula:
 def reduce(ctx: Context, node: Node, places: Tensor, values: Tensor, shape: Tensor, axes: Tensor) -> Tensor:
     """Translate a reduction of a sparse tensor to a dense one; a largest entry of nothing is zero."""
     extent, keep = _shape(shape), bool(node.attr("keep_dims"))
-    where = axes_of(axes, len(extent)) or list(range(len(extent)))
+    where = axes_of(axes, len(extent))
+    if not where:
+        return dense(ctx, places, values, extent).held(extent)
     after, _ = reduced(extent, logical(len(extent)), where, keep)
     if node.op == "SparseReduceSum":
         return dense(ctx, places, values, extent).reduce("ReduceSum", where, keep=keep).held(after)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from tests.coverage.tf_samples.sample import EDGES, B, b, f, i, op, u
 
 X = f(B, 5, edges=EDGES)
@@ -110,6 +112,16 @@ for _source, _target in (
 op("Bitcast", input=X, type="int32")
 op("Bitcast", input=i(B, 6, low=-(2**31), high=2**31), type="float32")
 op("Bitcast", input=i(B, 6, dtype="int32"), type="uint8")
+TINY = (0.0, -0.0, 1e-40, -1.4e-45, 1.1754944e-38, np.inf, -np.inf, np.nan, 3.4e38, 1.9999999, -2.0, 1e-310, 6e-8)
+for _float, _whole in (("float32", "uint32"), ("float64", "int64"), ("float16", "int16")):
+    _edges = [item for item in TINY if not float(np.finfo(_float).max) < abs(item) < np.inf]
+    op("Bitcast", input=f(B, 13, std=90.0, dtype=_float, edges=_edges), type=_whole)
+    op("Bitcast", input=i(B, 9, low=np.iinfo(_whole).min, high=np.iinfo(_whole).max, dtype=_whole), type=_float)
+op("SobolSample", dim=np.int32(3), num_results=np.int32(9), skip=np.int32(2))
+op("Bitcast", input=f(B, 6), type="uint8")
+op("Bitcast", input=f(B, 6, 2), type="int64")
+op("Bitcast", input=f(B, 3, dtype="float64"), type="float32")
+op("Bitcast", input=i(B, 6, 4, low=0, high=256, dtype="uint8"), type="float32")
 
 op("Relu", features=X)
 op("Relu", features=N)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.coverage.tf_samples.sample import B, f, fixed, op
+from tests.coverage.tf_samples.sample import INTEGERS, B, f, fixed, op
 
 X = f(B, 6, 5, std=2.0)
 for _narrow in (False, True):
@@ -48,7 +48,6 @@ def restored(**options: Any) -> Callable[[Any, Any, Any], list[Any]]:
     return run
 
 
-INTEGERS = {"quint8": "uint8", "qint8": "int8", "quint16": "uint16", "qint16": "int16"}
 for _kind in ("quint8", "qint8"):
     for _style in ("MIN_COMBINED", "SCALED", "MIN_FIRST"):
         _low = 0.0 if _kind == "quint8" and _style == "SCALED" else -1.5

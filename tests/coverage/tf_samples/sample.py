@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -25,17 +26,32 @@ class Draw:
         dtype: NumPy's name of its type.
         draw: Makes the values, from a generator and a shape.
         edges: Numbers that it is fed in a case of their own.
+        kind: TensorFlow's quantised type that the op reads the integers as, if any.
     """
 
     shape: tuple[int | str, ...]
     dtype: str
     draw: Callable[[np.random.Generator, tuple[int, ...]], np.ndarray]
     edges: Sequence[float] = ()
+    kind: str = ""
 
     def array(self, random: np.random.Generator, batch: int) -> np.ndarray:
         """Return values for a batch."""
         extent = tuple(batch if dim == B else int(dim) for dim in self.shape)
         return np.asarray(self.draw(random, extent)).astype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Quantised:
+    """A constant argument of one of TensorFlow's quantised types.
+
+    Attributes:
+        contents: Integers of the type's width.
+        kind: The type's name.
+    """
+
+    contents: np.ndarray
+    kind: str
 
 
 @dataclass(frozen=True)
@@ -64,19 +80,26 @@ class Sample:
         import tensorflow as tf
 
         pending = iter(tensors)
+
+        def operand(item: Any) -> Any:
+            value = next(pending) if isinstance(item, Draw) else item
+            if isinstance(item, Quantised):
+                value = tf.constant(item.contents)
+            kind = item.kind if isinstance(item, (Draw, Quantised)) else ""
+            return tf.bitcast(value, tf.as_dtype(kind)) if kind else value
+
         given = {
-            name: [next(pending) if isinstance(item, Draw) else item for item in value]
-            if isinstance(value, list)
-            else next(pending)
-            if isinstance(value, Draw)
-            else value
+            name: [operand(item) for item in value] if isinstance(value, list) else operand(value)
             for name, value in self.arguments.items()
         }
         result = getattr(tf.raw_ops, BEGINS.get(self.op, self.op))(**given)
         results = result if isinstance(result, (tuple, list)) else [result]
-        return list(tf.nest.flatten(self.then(*results) if self.then is not None else list(results)))
+        chosen = tf.nest.flatten(self.then(*results) if self.then is not None else list(results))
+        return [tf.bitcast(item, INTEGERS[item.dtype.name]) if item.dtype.is_quantized else item for item in chosen]
 
 
+# TensorFlow's quantised types, and the integers that they are.
+INTEGERS = {"quint8": "uint8", "qint8": "int8", "quint16": "uint16", "qint16": "int16", "qint32": "int32"}
 # Ops whose operands no input can have: their samples begin with the op that makes such operands.
 BEGINS = {"Dequantize": "QuantizeV2"}
 SAMPLES: dict[str, list[Sample]] = {}
@@ -102,6 +125,15 @@ def i(*shape: int | str, low: int = -9, high: int = 10, dtype: str = "int32") ->
     return Draw(shape, dtype, lambda random, extent: random.integers(low, high, extent))
 
 
+def q(kind: str, *shape: int | str, low: int | None = None, high: int | None = None) -> Draw:
+    """Return an input of one of TensorFlow's quantised types: integers from ``low`` up to and with ``high``."""
+    limits = np.iinfo(INTEGERS[kind])
+    first, last = limits.min if low is None else low, limits.max if high is None else high
+    return Draw(
+        shape, INTEGERS[kind], lambda random, extent: random.integers(first, last, extent, endpoint=True), kind=kind
+    )
+
+
 def b(*shape: int | str) -> Draw:
     """Return an input of truth values."""
     return Draw(shape, "bool", lambda random, extent: random.integers(0, 2, extent))
@@ -118,9 +150,20 @@ def made(*shape: int | str, dtype: str = "float32", by: Callable[..., Any]) -> D
     return Draw(shape, dtype, by)
 
 
+# The module whose ops TensorFlow has with oneDNN only, and the environment in which they, and only they, are judged.
+FUSED, CHOICE = "fused", "ZOOPORT_TF_SAMPLES"
+ONEDNN = {"TF_ENABLE_ONEDNN_OPTS": "1", CHOICE: FUSED}
+
+
+def with_onednn() -> bool:
+    """Say whether this process is the one that judges the ops that TensorFlow has with oneDNN only."""
+    return os.environ.get(CHOICE) == FUSED
+
+
 def load() -> dict[str, list[Sample]]:
-    """Return the samples of every module in this folder by op."""
+    """Return the samples by op: those that need oneDNN in the environment :data:`ONEDNN`, else all others."""
     package = importlib.import_module("tests.coverage.tf_samples")
     for module in pkgutil.iter_modules(package.__path__):
-        importlib.import_module(f"tests.coverage.tf_samples.{module.name}")
+        if (module.name == FUSED) == with_onednn() or module.name == "sample":
+            importlib.import_module(f"tests.coverage.tf_samples.{module.name}")
     return SAMPLES
