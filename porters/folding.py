@@ -104,7 +104,7 @@ def _derived(
     metadata = {DERIVED: Recipe(rule, of, layouts, epsilon).dump()}
     if target is not None:
         metadata[PARAMETER] = _tensor(target).metadata_props[PARAMETER]
-        return _replaced(editor, target, compute, _tensor(target).shape.numpy(), metadata)
+        return replace_weight(editor, target, compute, _tensor(target).shape.numpy(), metadata)
     weight = _tensor(values["weight"]).metadata_props[PARAMETER]
     metadata[PARAMETER] = f"{weight.rpartition('.')[0] or weight}.bias"
     sizes = _tensor(values["shift"]).shape.numpy()
@@ -134,20 +134,28 @@ def fold_transpose(editor: Editor, node: ir.Node) -> bool:
         return ir.Tensor(np.ascontiguousarray(relaid(tensor.numpy(), layout)))
 
     sizes = tensor.shape.numpy()
-    stored = _replaced(editor, value, compute, [sizes[axis] for axis in perm], metadata)
+    stored = replace_weight(editor, value, compute, [sizes[axis] for axis in perm], metadata)
     ir.convenience.replace_all_uses_with(node.outputs[0], stored)
     editor.prune(node.outputs[0])
     return True
 
 
-def _replaced(
+def replace_weight(
     editor: Editor,
     old: ir.Value,
     compute: Callable[[], ir.TensorProtocol],
     sizes: Sequence[int],
     metadata: dict[str, str],
 ) -> ir.Value:
-    """Put a tensor that is computed when it is read in the place of a weight, under its name."""
+    """Put a tensor that is computed when it is read in the place of a weight, under its name, and return its value.
+
+    Args:
+        editor: The graph.
+        old: The weight; it leaves the graph's initializers, and whoever reads it must be given the new one.
+        compute: Returns the new contents, of the old dtype.
+        sizes: The new shape.
+        metadata: What is noted on the new tensor.
+    """
     name, dtype = str(old.name), old.dtype
     assert dtype is not None
     del editor.graph.initializers[name]

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-# Key in a weight's metadata that says how its axes were permuted when it was written, e.g. ``HWIO->OIHW``.
+# Key in a weight's metadata that says how its axes were permuted when it was written, e.g. ``HWIO->OIHW``; an axis of
+# size one that was put in or taken out is a 1: ``IO->OI11``.
 LAYOUT = "zooport.layout"
 # Key in a weight's metadata that holds the recipe by which it was computed.
 DERIVED = "zooport.derived"
@@ -51,9 +52,13 @@ def load_recipe(text: str) -> Recipe:
 
 
 def relaid(array: np.ndarray, layout: str) -> np.ndarray:
-    """Return ``array`` with its axes permuted as ``layout`` says: ``HWIO->OIHW``."""
+    """Return ``array`` with its axes as ``layout`` says: ``HWIO->OIHW``; in ``C->C11`` two axes are new."""
     before, _, after = layout.partition("->")
-    return array.transpose([before.index(axis) for axis in after])
+    kept = array.reshape([size for axis, size in zip(before, array.shape, strict=True) if axis != "1"])
+    names = before.replace("1", "")
+    turned = kept.transpose([names.index(axis) for axis in after if axis != "1"])
+    sizes = iter(turned.shape)
+    return turned.reshape([1 if axis == "1" else next(sizes) for axis in after])
 
 
 def evaluate(recipe: Recipe, upstream: Mapping[str, np.ndarray]) -> np.ndarray:

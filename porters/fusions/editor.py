@@ -81,17 +81,20 @@ class Editor:
         op_type: str,
         inputs: Sequence[ir.Value | None],
         *,
-        before: ir.Node,
+        before: ir.Node | None = None,
+        after: ir.Node | None = None,
         dtype: ir.DataType | None,
         shape: Sequence[int | str | None] | None,
         attributes: Mapping[str, Any] | None = None,
         outputs: int = 1,
     ) -> ir.Node:
-        """Insert a node of the standard domain in front of ``before``, whose provenance it takes.
+        """Insert a node of the standard domain in front of ``before`` or behind ``after``, whose provenance it takes.
 
         Its inputs must be known there; its outputs, one or more, all have ``dtype`` and ``shape``.
         """
-        source = before.metadata_props.get(SOURCE) or op_type.lower()
+        beside = before or after
+        assert beside is not None
+        source = beside.metadata_props.get(SOURCE) or op_type.lower()
         values = [
             ir.Value(
                 name=self._unique(source, self._names),
@@ -100,7 +103,7 @@ class Editor:
             )
             for _ in range(outputs)
         ]
-        module = before.metadata_props.get(_MODULE) or self.graph.name or ""
+        module = beside.metadata_props.get(_MODULE) or self.graph.name or ""
         node = ir.Node(
             "",
             op_type,
@@ -108,9 +111,12 @@ class Editor:
             ir.convenience.convert_attributes(attributes or {}),
             outputs=values,
             name=self._unique(f"{module}/{op_type}", self._node_names),
-            metadata_props=dict(before.metadata_props),
+            metadata_props=dict(beside.metadata_props),
         )
-        self.graph.insert_before(before, node)
+        if before is not None:
+            self.graph.insert_before(before, node)
+        else:
+            self.graph.insert_after(beside, node)
         return node
 
     def unique(self, name: str) -> str:

@@ -241,6 +241,14 @@ class Context:
             value.metadata_props[HANDLE] = handle
             self.marked[handle] = (result, order)
 
+    def reordered(self, handle: str, perm: Order) -> str:
+        """Return the handle of a value whose axes are permuted, from the handle that it had before."""
+        result, order = self.marked[handle]
+        after = permuted(order, perm)
+        moved = result.handle(after)
+        self.marked[moved] = (result, after)
+        return moved
+
     def value(self, tensor: Tensor, order: Order | None = None) -> ir.Value:
         """Return ``tensor`` as a value of the graph, held in ``order`` (TensorFlow's own by default)."""
         order = logical(tensor.rank) if order is None else order

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from porters.porter import Unsupported, UnsupportedOpsError
 from porters.tensorflow import registry, symbolic
+from porters.tensorflow.channels import move_channels_first
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
 from porters.tensorflow.fold import evaluated
@@ -65,7 +66,9 @@ class Walk:
         if self.unsupported:
             raise UnsupportedOpsError(self.unsupported)
         values = [self._output(edge, name) for edge, name in zip(self.graph.outputs, reserved, strict=True)]
-        return builder.finish(values)
+        model = builder.finish(values)
+        self.context.relaid |= move_channels_first(model.graph, self.context.reordered)
+        return model
 
     # -- before: what is needed, and can it be done -----------------------------------------------------------------
 
