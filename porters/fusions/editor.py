@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from porters.fusions.match import SMALL, array, users
+from zoo.graph import converted
 
 # Which source nodes a node stands for, where there are several.
 FUSED = "zooport.fused"
@@ -108,7 +109,7 @@ class Editor:
             "",
             op_type,
             inputs,
-            ir.convenience.convert_attributes(attributes or {}),
+            converted(attributes or {}),
             outputs=values,
             name=self._unique(f"{module}/{op_type}", self._node_names),
             metadata_props=dict(beside.metadata_props),

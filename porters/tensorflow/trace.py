@@ -35,16 +35,26 @@ def trace(call: Callable[..., Any], specs: Sequence[InputSpec], names: dict[int,
         specs: The signature.
         names: ``id`` of a variable's handle -> the name under which its weights are written.
     """
-    import tensorflow as tf
+    from tensorflow.python.framework import func_graph
 
     layers: dict[str, str] = {}
+    graph = func_graph.FuncGraph("model")
 
     def recorded(*tensors: Any) -> Any:
-        with _Recorder(tf.compat.v1.get_default_graph(), layers):
+        with _Recorder(graph, layers):
             return call(*tensors)
 
-    function = tf.function(recorded, autograph=False)
-    graph = function.get_concrete_function(*tensor_specs(specs)).graph
+    # What tf.function adds to this is not read here: a callable, and the control edges that keep effects in order
+    # (the operations stand in the order in which they were made anyway).
+    func_graph.func_graph_from_py_func(
+        graph.name,
+        recorded,
+        None,
+        None,
+        signature=tuple(tensor_specs(specs)),
+        func_graph=graph,
+        add_control_dependencies=False,
+    )
     return Traced(graph, _captured(graph, names), lambda op: layers.get(op.name) or scope(op))
 
 
