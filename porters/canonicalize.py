@@ -9,6 +9,7 @@ from porters.cleanup import broadcast, masks, pooling, reshapes, trivial
 from porters.cleanup.constants import share_constants
 from porters.cleanup.layout import merge_moves
 from porters.cleanup.linear import unflatten_gemm
+from porters.cleanup.pads import merge_pads
 from porters.cleanup.shapes import fill_shapes
 from porters.cleanup.slices import merge_slices
 from porters.fusions.attention import fuse_attention
@@ -28,6 +29,7 @@ CLEANUPS = (
     merge_moves,  # Transpose, Unsqueeze, Squeeze: chains said once
     merge_slices,  # slices of different axes
     *reshapes.REWRITES,  # Reshape chains, targets, packed projections
+    merge_pads,  # zeros around what a convolution or pooling reads
     *pooling.REWRITES,  # global averages that are flattened
     unflatten_gemm,  # reshape(gemm(reshape(x))) is x @ w + b
 )

@@ -77,8 +77,9 @@ def evaluate(recipe: Recipe, upstream: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _factor(parts: Mapping[str, np.ndarray], epsilon: float) -> np.ndarray:
-    """What a batch norm multiplies each channel by: scale / sqrt(variance + epsilon), in float64."""
-    factor: np.ndarray = parts["scale"].astype(np.float64) / np.sqrt(parts["variance"].astype(np.float64) + epsilon)
+    """What a batch norm multiplies each channel by: scale (or 1) / sqrt(variance + epsilon), in float64."""
+    scale = parts["scale"].astype(np.float64) if "scale" in parts else 1.0
+    factor: np.ndarray = scale / np.sqrt(parts["variance"].astype(np.float64) + epsilon)
     return factor
 
 
@@ -93,7 +94,7 @@ def _batch_norm_bias(parts: Mapping[str, np.ndarray], epsilon: float) -> np.ndar
     """Return the bias of a convolution with the batch norm behind it."""
     bias = parts["bias"].astype(np.float64) if "bias" in parts else 0.0
     folded: np.ndarray = (bias - parts["mean"].astype(np.float64)) * _factor(parts, epsilon)
-    return folded + parts["shift"].astype(np.float64)
+    return folded + parts["shift"].astype(np.float64) if "shift" in parts else folded
 
 
 # Rule -> the function of the upstream weights by role, and of epsilon. Computed in float64, rounded once.

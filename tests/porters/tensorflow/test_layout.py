@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity import weights
+from porters.porting import port
+from porters.source import SourceOptions
+from porters.tensorflow.sources import open_live
+from zoo import executor
 from zoo.graph import parameters
 from zoo.inputs import InputSpec
 
@@ -194,3 +199,43 @@ def test_a_layer_that_is_called_twice_keeps_its_matrix(check):
     ported = check(keras.Model(image, layers.Conv2D(2, 3)(dense(x))))
     assert ported.count("MatMul") == 2
     assert parameters(ported.translation.model.graph)["both/kernel"].shape.numpy() == (3, 3)
+
+
+def test_zeros_around_a_convolution_are_its_own_padding(check):
+    x = image = keras.Input((9, 8, 3), name="image")
+    x = layers.Conv2D(4, 3, strides=2)(layers.ZeroPadding2D(((1, 2), (0, 1)))(x))
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(layers.ReLU()(x)))
+    ported = check(keras.Model(image, layers.GlobalAveragePooling2D()(x)))
+    assert ported.ops == ["Transpose", "Conv", "Relu", "MaxPool", "ReduceMean"]
+
+
+def test_zeros_that_may_be_the_maximum_stay(check):
+    x = image = keras.Input((9, 8, 3), name="image")
+    x = layers.ZeroPadding2D(1)(layers.Conv2D(4, 3)(x))
+    wide = layers.ReLU()(layers.Conv2D(4, 3)(image))
+    far = layers.MaxPooling2D(2)(layers.ZeroPadding2D(2)(wide))
+    model = keras.Model(image, [layers.MaxPooling2D(3, 2)(x), layers.Conv2D(2, 3)(x), far])
+    assert check(model).count("Pad") == 2
+
+
+def test_a_batch_norm_without_scale_or_shift_goes_into_its_convolution(tmp_path):
+    x = image = keras.Input((8, 8, 3), name="image")
+    for options in ({"scale": False}, {"center": False}, {"scale": False, "center": False}):
+        x = layers.BatchNormalization(**options)(layers.Conv2D(5, 3, use_bias=not options.get("center", True))(x))
+    model = keras.Model(image, layers.ReLU()(x))
+    for variable in model.non_trainable_variables:
+        variable.assign(np.linspace(0.5, 2.0, 5))
+    artifact = port(model, out=tmp_path / "a")
+    assert [node.op_type for node in artifact.model().graph] == [
+        "Transpose",
+        "Conv",
+        "Conv",
+        "Conv",
+        "Relu",
+        "Transpose",
+    ]
+    assert not weights.compare(artifact, open_live(model, SourceOptions()))
+    feed = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
+    with executor.load(artifact.model_path, threads=1) as session:
+        (got,) = session.run({"image": feed}).values()
+    np.testing.assert_allclose(got, model(feed), rtol=1e-4, atol=1e-5)
