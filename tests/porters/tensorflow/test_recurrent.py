@@ -62,9 +62,19 @@ def test_options(check, kind, options):
 MORE = {
     "reset-before": (lambda: layers.GRU(4, reset_after=False, return_sequences=True), {"GRU": 1}),
     "reset-before-state": (lambda: layers.GRU(4, reset_after=False, use_bias=False, return_state=True), {"GRU": 1}),
-    "bidirectional": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), {"LSTM": 2}),
-    "bidirectional-last": (lambda: layers.Bidirectional(layers.GRU(4), merge_mode="sum"), {"GRU": 2}),
-    "bidirectional-states": (lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)), {"LSTM": 2}),
+    "bidirectional": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), {"LSTM": 1, "Slice": 0}),
+    "bidirectional-last": (lambda: layers.Bidirectional(layers.GRU(4), merge_mode="sum"), {"GRU": 1, "Slice": 0}),
+    "bidirectional-states": (lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)), {"LSTM": 1}),
+    "bidirectional-plain": (lambda: layers.Bidirectional(layers.SimpleRNN(3, activation="relu")), {"RNN": 1}),
+    "bidirectional-list": (
+        lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode=None),
+        {"GRU": 1, "Slice": 0},
+    ),
+    "backwards-last": (lambda: layers.LSTM(4, go_backwards=True), {"LSTM": 1, "Slice": 0}),
+    "unlike": (
+        lambda: layers.Bidirectional(layers.GRU(3), backward_layer=layers.GRU(4, go_backwards=True)),
+        {"GRU": 2},
+    ),
     "hard-gates": (lambda: layers.LSTM(4, recurrent_activation="hard_sigmoid", return_sequences=True), {"Loop": 1}),
     "linear": (lambda: layers.SimpleRNN(4, activation=None, return_sequences=True), {"Loop": 1}),
     "implementation-1": (lambda: layers.LSTM(4, implementation=1, return_sequences=True), {}),
@@ -107,6 +117,27 @@ def test_convolutions_over_time(check, rank):
 def test_a_state_may_be_given(check):
     x, state = keras.Input((5, 3), name="x"), keras.Input((4,), name="state")
     ported = check(seeded(keras.Model([x, state], layers.GRU(4)(x, initial_state=state))))
+    assert ported.count("GRU") == 1
+
+
+def test_directions_that_wait_for_one_another_stay_two(check):
+    x = keras.Input((5, 3), name="x")
+    forward, *state = layers.LSTM(4, return_state=True)(x)
+    backward = layers.LSTM(4, go_backwards=True)(x, initial_state=state)
+    assert check(seeded(keras.Model(x, [forward, backward]))).count("LSTM") == 2
+
+
+def test_both_directions_start_from_given_states(check):
+    x, state = keras.Input((5, 3), name="x"), keras.Input((4,), name="state")
+    layer = layers.Bidirectional(layers.GRU(4, return_sequences=True))
+    ported = check(seeded(keras.Model([x, state], layer(x, initial_state=[state, 2.0 * state]))))
+    assert ported.count("GRU") == 1
+
+
+def test_results_that_are_read_from_behind_keep_the_reversed_sequence(check):
+    x = keras.Input((5, 3), name="x")
+    back = layers.GRU(4, go_backwards=True, return_sequences=True)(x)
+    ported = check(seeded(keras.Model(x, [back, keras.ops.flip(back, axis=1)])))
     assert ported.count("GRU") == 1
 
 
