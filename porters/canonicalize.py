@@ -12,8 +12,8 @@ from porters.cleanup.linear import unflatten_gemm
 from porters.cleanup.pads import merge_pads
 from porters.cleanup.shapes import fill_shapes
 from porters.cleanup.slices import merge_slices
+from porters.fusions import bidirectional
 from porters.fusions.attention import fuse_attention
-from porters.fusions.bidirectional import fuse_bidirectional
 from porters.fusions.editor import Editor
 from porters.fusions.gelu import fuse_gelu
 from porters.fusions.grouped_heads import share_heads
@@ -40,7 +40,7 @@ FUSIONS = (
     fuse_rms_norm,  # RMSNormalization
     fuse_gelu,  # Gelu, exact and tanh
     fuse_rotary,  # RotaryEmbedding
-    fuse_bidirectional,  # LSTM, GRU, RNN: what reads a sequence from behind, and both directions as one
+    *bidirectional.REWRITES,  # LSTM, GRU, RNN: what reads a sequence from behind, and both directions as one
     fuse_attention,  # Attention
     share_heads,  # Attention with fewer key and value heads than query heads
     raise_lowest,  # masks of finfo.min, which a runtime takes for minus infinity

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from porters.fusions.editor import Editor, credit, rewrite_at
-from porters.fusions.match import attribute, dims, integers, known, made_by, perm_of, users
+from porters.fusions.match import alike, attribute, dims, integers, known, made_by, perm_of, users
 from zoo.graph import HANDLE
 
 _RECURRENT = ("LSTM", "GRU", "RNN")
@@ -25,29 +25,43 @@ _X, _WEIGHTS, _BIAS, _LENGTHS, _STATES = 0, (1, 2), 3, 4, (5, 6)
 _FAR = 20_000
 
 
-@dataclass(frozen=True)
-class _Reversed:
-    """What a reversed operator reads: ``base``, before its axes were permuted and its time was reversed."""
-
-    base: ir.Value
-    perm: list[int] | None
-
-
 @rewrite_at(*_RECURRENT)
-def fuse_bidirectional(editor: Editor, node: ir.Node) -> bool:
-    """Let an operator read a reversed sequence from behind itself, together with one that reads it in order."""
+def read_from_behind(editor: Editor, node: ir.Node) -> bool:
+    """Let an operator whose sequence is reversed read it from behind itself."""
     found = _reversed(node.inputs[_X]) if _is_plain(node) else None
     backs = None if found is None else _reversals(node.outputs[0], 0)
     if found is None or backs is None:
         return False
-    partner = next((item for item in _partners(editor, node, found) if _agree(node, item)), None)
     _put_in_order(editor, node, backs)
+    node.attributes["direction"] = ir.AttrString("direction", "reverse")
+    node.replace_input_with(_X, _sequence(editor, found, node))
+    return True
+
+
+@rewrite_at(*_RECURRENT)
+def join_directions(editor: Editor, node: ir.Node) -> bool:
+    """Put an operator that reads a sequence from behind and one that reads it in order into one."""
+    if attribute(node, "direction") != "reverse" or attribute(node, "layout", 0):
+        return False
+    partner = next((item for item in _partners(node) if _agree(node, item)), None)
     if partner is None:
-        node.attributes["direction"] = ir.AttrString("direction", "reverse")
-        node.replace_input_with(_X, _sequence(editor, found, node))
-        return True
+        return False
     _join(editor, partner, node)
     return True
+
+
+@rewrite_at("Slice")
+def reverse_once(editor: Editor, node: ir.Node) -> bool:
+    """Take away two reversals of one axis, between which axes may have been permuted."""
+    axes = integers(_input(node, 3))
+    rank = len(dims(node.inputs[0]) or ())
+    if not axes or not rank or not _is_reversal(node, axes[0] % rank):
+        return False
+    found = _reversed(node.inputs[0], axes[0] % rank)
+    return found is not None and editor.bypass(node.outputs[0], _sequence(editor, found, node))
+
+
+REWRITES = (reverse_once, read_from_behind, join_directions)
 
 
 def _is_plain(node: ir.Node) -> bool:
@@ -62,12 +76,20 @@ def _input(node: ir.Node, position: int) -> ir.Value | None:
 # -- the sequence that comes in ----------------------------------------------------------------------------------------
 
 
-def _reversed(value: ir.Value | None) -> _Reversed | None:
-    """Return what ``value`` is with time, its first axis, reversed; perhaps with its axes permuted behind that."""
+@dataclass(frozen=True)
+class _Reversed:
+    """What was reversed: ``base``, before its axes were permuted by ``perm``."""
+
+    base: ir.Value
+    perm: list[int] | None
+
+
+def _reversed(value: ir.Value | None, axis: int = 0) -> _Reversed | None:
+    """Return what ``value`` is with ``axis`` reversed, perhaps with its axes permuted behind that; time comes first."""
     turn = made_by(value, "Transpose")
     perm = perm_of(turn) if turn is not None else None
     back = made_by(turn.inputs[0] if turn is not None else value, "Slice")
-    if back is None or back.inputs[0] is None or not _is_reversal(back, perm[0] if perm else 0):
+    if back is None or back.inputs[0] is None or not _is_reversal(back, perm[axis] if perm else axis):
         return None
     return _Reversed(back.inputs[0], perm)
 
@@ -93,22 +115,26 @@ def _sequence(editor: Editor, found: _Reversed, node: ir.Node) -> ir.Value:
     return made.outputs[0]
 
 
-def _partners(editor: Editor, node: ir.Node, found: _Reversed) -> Iterator[ir.Node]:
+def _partners(node: ir.Node) -> Iterator[ir.Node]:
     """Yield the operators of the same kind that read the sequence in order."""
-    for reader in users(found.base):
-        inner = [reader] if found.perm is None else []
-        if found.perm is not None and reader.op_type == "Transpose" and perm_of(reader) == found.perm:
-            inner = users(reader.outputs[0])
-        for item in inner:
-            same = item.op_type == node.op_type and not item.domain and item is not node
-            if same and item.graph is node.graph and _is_plain(item) and item.inputs[_X] is not node.inputs[_X]:
-                yield item
+    value = node.inputs[_X]
+    assert value is not None
+    turn = made_by(value, "Transpose")
+    source = turn.inputs[0] if turn is not None else None
+    others = [] if source is None else [item.outputs[0] for item in users(source) if item.op_type == "Transpose"]
+    for item in [reader for same in (value, *others) for reader in users(same)]:
+        kind = item.op_type == node.op_type and not item.domain and item.graph is node.graph
+        in_order = attribute(item, "direction", "forward") == "forward" and not attribute(item, "layout", 0)
+        if kind and in_order and alike(item.inputs[_X], value):
+            yield item
 
 
 def _agree(node: ir.Node, partner: ir.Node) -> bool:
     """Say whether one operator can be both."""
     mine, theirs = ({k: item.value for k, item in n.attributes.items() if k != "direction"} for n in (node, partner))
     if mine != theirs or any(name in mine for name in _NUMBERED):
+        return False
+    if not alike(_input(node, _LENGTHS), _input(partner, _LENGTHS)):
         return False
     optional = (_BIAS, *_STATES)
     if any((_input(node, at) is None) != (_input(partner, at) is None) for at in optional):
@@ -196,7 +222,7 @@ def _put_in_order(editor: Editor, node: ir.Node, backs: list[ir.Node]) -> None:
 
 def _join(editor: Editor, forward: ir.Node, backward: ir.Node) -> None:
     both = (forward, backward)
-    inputs = [forward.inputs[_X], *(_stacked(editor, both, at) for at in (*_WEIGHTS, _BIAS)), None]
+    inputs = [forward.inputs[_X], *(_stacked(editor, both, at) for at in (*_WEIGHTS, _BIAS)), _input(forward, _LENGTHS)]
     inputs += [_stacked(editor, both, at) for at in _STATES]
     while inputs[-1] is None:
         inputs.pop()

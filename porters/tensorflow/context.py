@@ -31,7 +31,7 @@ from zoo.graph import HANDLE, GraphBuilder
 
 if TYPE_CHECKING:
     from porters.tensorflow.handles import Result
-    from porters.tensorflow.node import FlatGraph, Node
+    from porters.tensorflow.node import Edge, FlatGraph, Node
 
 _RUNTIME_OPERATORS = {"//": "Div", "%": "Mod", "max": "Max", "min": "Min"}
 
@@ -41,6 +41,7 @@ class Context:
 
     Attributes:
         builder: The graph under construction.
+        known: Returns what a value of the source's graph has become, ``None`` where it was not translated by itself.
         node: The node being translated.
         relaid: Names of the weights that are written in another order of axes, with the orders.
         drawn: Names of the operations that draw random numbers.
@@ -48,9 +49,13 @@ class Context:
     """
 
     def __init__(
-        self, builder: GraphBuilder, inline: Callable[[FlatGraph, Sequence[Tensor]], list[Tensor]] | None = None
+        self,
+        builder: GraphBuilder,
+        inline: Callable[[FlatGraph, Sequence[Tensor]], list[Tensor]] | None = None,
+        known: Callable[[Edge], Tensor | None] = lambda edge: None,
     ) -> None:
         self.builder = builder
+        self.known = known
         self._inline = inline
         self._inside = 0
         # What was brought into an order of axes inside a body, which nothing outside can read.

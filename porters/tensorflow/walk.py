@@ -38,7 +38,7 @@ class Walk:
         for edge in graph.read():
             edge.node.uses += 1
         self.specs = inputs
-        self.context = Context(GraphBuilder(name), self._inline)
+        self.context = Context(GraphBuilder(name), self._inline, self._known)
         self.done: dict[Node, list[Tensor]] = {}
         self.unsupported: list[Unsupported] = []
         self.matches: dict[Node, Match] = {}
@@ -130,6 +130,9 @@ class Walk:
             for index, tensor in enumerate(self.done[node]):
                 if index < len(node.dtypes) and node.dtypes[index] == tensor.dtype.numpy():
                     self.context.is_result(tensor, Result.of(node, index))
+
+    def _known(self, edge: Edge) -> Tensor | None:
+        return self.done[edge.node][edge.output] if edge.node in self.done else None
 
     def _inline(self, graph: FlatGraph, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Translate a body where the context emits now, its inputs being ``tensors``; it can be done again."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
+
+from zoo.inputs import InputSpec
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
@@ -155,3 +158,46 @@ def test_masks(check, kind):
 @pytest.mark.parametrize("kind", EACH)
 def test_open_steps(check, kind):
     check(built(KINDS[kind](4, return_sequences=True), steps=None))
+
+
+class Shown(layers.Layer):
+    """The mask of the first so many steps."""
+
+    def call(self, x, lengths):
+        return tf.sequence_mask(lengths, tf.shape(x)[1])
+
+    def compute_output_spec(self, x, lengths):
+        return keras.KerasTensor((None, x.shape[1]), "bool")
+
+
+MASKED = {
+    "repeats": (lambda: layers.GRU(4, return_sequences=True), "GRU"),
+    "zeros": (lambda: layers.LSTM(4, return_sequences=True, zero_output_for_mask=True), "LSTM"),
+    "last": (lambda: layers.LSTM(4, return_state=True), "LSTM"),
+    "plain": (lambda: layers.SimpleRNN(4), "RNN"),
+    "backwards": (lambda: layers.GRU(4, go_backwards=True), "GRU"),
+    "both": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), "LSTM"),
+    "both-last": (lambda: layers.Bidirectional(layers.GRU(4)), "GRU"),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("steps", [5, pytest.param(None, marks=pytest.mark.thorough)])
+def test_masks_of_prefixes_are_lengths(check, name, steps):
+    build, wanted = MASKED[name]
+    x, lengths = keras.Input((steps, 3), name="x"), keras.Input((), dtype="int32", name="lengths")
+    model = seeded(keras.Model([x, lengths], build()(x, mask=Shown()(x, lengths))))
+    time = "time" if steps is None else steps
+    specs = [
+        InputSpec("x", "float32", ("batch", time, 3), sizes={"time": 4}),
+        InputSpec("lengths", "int32", ("batch",), high=5),
+    ]
+    ported = check(model, specs)
+    assert (ported.count(wanted), ported.count("Loop")) == (1, 0)
+
+
+def test_a_mask_with_holes_and_one_that_starts_from_a_state_are_loops(check):
+    x, state = keras.Input((4, 3), name="x"), keras.Input((4,), name="state")
+    holes = layers.GRU(4)(x, mask=np.array([[True, False, True, True]]))
+    first = layers.GRU(4)(x, mask=np.array([[True, True, False, False]]), initial_state=state)
+    assert check(seeded(keras.Model([x, state], [holes, first])), batches=(1,)).count("Loop") == 2
