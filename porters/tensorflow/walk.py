@@ -24,8 +24,8 @@ from zoo.inputs import InputSpec, numpy_dtype
 _HINT_TEXT = "cut the model at the first numeric tensor: strings, tables and files have no static form"
 _HINT_COMPLEX = "no runtime returns complex numbers: let the model return their real and imaginary part"
 _HINT_WRITE = (
-    "the model writes this variable while it runs, and a static graph has no state: make the state an input and an"
-    " output (of a recurrent layer: stateful=False, return_state=True and initial_state)"
+    "the model writes this variable while it runs, and a static graph has no state: make it an input and an output, as"
+    " the states of Keras' recurrent layers are"
 )
 
 

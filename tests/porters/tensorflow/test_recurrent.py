@@ -7,6 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
+from zoo import executor
 from zoo.inputs import InputSpec
 
 keras = pytest.importorskip("keras")
@@ -194,6 +195,40 @@ def test_masks_of_prefixes_are_lengths(check, name, steps):
     ]
     ported = check(model, specs)
     assert (ported.count(wanted), ported.count("Loop")) == (1, 0)
+
+
+def test_states_that_a_layer_keeps_are_inputs_and_outputs(check):
+    x = keras.Input((5, 3), batch_size=2, name="x")
+    value = layers.LSTM(4, stateful=True, return_sequences=True, name="first")(x)
+    ported = check(seeded(keras.Model(x, layers.GRU(3, stateful=True, name="second")(value))), batches=(2,))
+    assert [spec.name for spec in ported.original.inputs] == [
+        "x", "first/state_0", "first/state_1", "second/state_0",
+    ]  # fmt: skip
+    assert list(ported.original.outputs)[1:] == ["first/next_state_0", "first/next_state_1", "second/next_state_0"]
+    assert (ported.count("LSTM"), ported.count("GRU"), ported.count("Loop")) == (1, 1, 0)
+    assert any("first/next_state_1" in note for note in ported.original.details["notes"])
+
+
+def test_both_directions_keep_states_of_their_own(check):
+    x = keras.Input((5, 3), batch_size=2, name="x")
+    model = keras.Model(x, layers.Bidirectional(layers.GRU(4, stateful=True), name="both")(x))
+    ported = check(seeded(model), batches=(2,))
+    assert (len(ported.original.inputs), ported.count("GRU")) == (3, 1)
+
+
+def test_two_calls_are_one_of_twice_the_steps(check):
+    x = keras.Input((4, 3), batch_size=1, name="x")
+    model = seeded(keras.Model(x, layers.GRU(4, stateful=True, name="gru")(x)))
+    ported = check(model, batches=(1,))
+    steps = np.random.default_rng(0).standard_normal((1, 8, 3)).astype(np.float32)
+    state = np.zeros((1, 4), np.float32)
+    with executor.load(ported.file, threads=1) as session:
+        for part in (steps[:, :4], steps[:, 4:]):
+            got = session.run({"x": part, "gru/state_0": state})
+            state = got["gru/next_state_0"]
+            want = model(part)
+    np.testing.assert_allclose(got[ported.original.outputs[0]], want, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(model.get_layer("gru").states[0].numpy(), want)
 
 
 def test_a_mask_with_holes_and_one_that_starts_from_a_state_are_loops(check):
