@@ -19,7 +19,7 @@ from porters.tensorflow.keras_files import lambdas
 from porters.tensorflow.original import FunctionOriginal, KerasOriginal, TensorFlowOriginal
 from porters.tensorflow.precision import fresh_names
 from porters.tensorflow.recalibrate import BATCH, recalibrate
-from porters.tensorflow.stateful import with_states
+from porters.tensorflow.stateful import with_states, without_states
 from zoo.errors import UserError, nearest
 from zoo.inputs import InputSpec, sample
 
@@ -162,7 +162,8 @@ def _saved(file: Path, options: SourceOptions) -> KerasOriginal:
 def _keras(model: Any, options: SourceOptions) -> KerasOriginal:
     versions = runtime.versions()
     if getattr(model, "inputs", None):
-        specs = with_inputs(signature.input_specs(model), options.inputs)
+        own = signature.input_specs(model)
+        specs = with_inputs(own, without_states(model, own, options.inputs))
         return with_states(KerasOriginal(model.name, specs, signature.output_names(model), versions, model=model))
     if not options.inputs:
         raise UserError(

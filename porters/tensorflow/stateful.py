@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,8 +18,7 @@ def with_states(original: KerasOriginal) -> KerasOriginal:
     found = _states(original.model)
     if not found:
         return original
-    named = unique([*(spec.name for spec in original.inputs), *(f"{path}/state_{at}" for path, at, _ in found)])
-    names = named[len(original.inputs) :]
+    names = _names(original.inputs, found)
     after = unique([*original.outputs, *(f"{path}/next_state_{at}" for path, at, _ in found)])
     specs = [
         InputSpec(name, str(np.dtype(variable.dtype)), tuple(variable.shape))
@@ -37,6 +37,16 @@ def with_states(original: KerasOriginal) -> KerasOriginal:
         states=[variable for _, _, variable in found],
         details={**original.details, "notes": notes},
     )
+
+
+def without_states(model: Any, own: Sequence[InputSpec], given: Sequence[InputSpec]) -> list[InputSpec]:
+    """Return the given inputs of a model that are none of its states, which a port that is opened again has too."""
+    names = _names(own, _states(model))
+    return [spec for spec in given if spec.name not in names]
+
+
+def _names(own: Sequence[InputSpec], found: Sequence[tuple[str, int, Any]]) -> list[str]:
+    return unique([*(spec.name for spec in own), *(f"{path}/state_{at}" for path, at, _ in found)])[len(own) :]
 
 
 def _states(model: Any) -> list[tuple[str, int, Any]]:

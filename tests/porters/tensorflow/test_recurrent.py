@@ -7,6 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
+from porters.source import SourceOptions
+from porters.tensorflow.sources import open_live
 from zoo import executor
 from zoo.inputs import InputSpec
 
@@ -207,6 +209,8 @@ def test_states_that_a_layer_keeps_are_inputs_and_outputs(check):
     assert list(ported.original.outputs)[1:] == ["first/next_state_0", "first/next_state_1", "second/next_state_0"]
     assert (ported.count("LSTM"), ported.count("GRU"), ported.count("Loop")) == (1, 1, 0)
     assert any("first/next_state_1" in note for note in ported.original.details["notes"])
+    again = open_live(ported.original.model, SourceOptions(inputs=ported.original.inputs))
+    assert again.inputs == ported.original.inputs
 
 
 def test_both_directions_keep_states_of_their_own(check):
