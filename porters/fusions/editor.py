@@ -114,10 +114,8 @@ class Editor:
             name=self._unique(f"{module}/{op_type}", self._node_names),
             metadata_props=dict(beside.metadata_props),
         )
-        if before is not None:
-            self.graph.insert_before(before, node)
-        else:
-            self.graph.insert_after(beside, node)
+        insert = self.graph.insert_after if before is None else self.graph.insert_before
+        insert(beside, node)
         return node
 
     def unique(self, name: str) -> str:
