@@ -9,8 +9,10 @@ from porters.cleanup import broadcast, masks, pooling, reshapes, trivial
 from porters.cleanup.constants import share_constants
 from porters.cleanup.layout import merge_moves
 from porters.cleanup.linear import unflatten_gemm
+from porters.cleanup.pads import merge_pads
 from porters.cleanup.shapes import fill_shapes
 from porters.cleanup.slices import merge_slices
+from porters.fusions import bidirectional
 from porters.fusions.attention import fuse_attention
 from porters.fusions.editor import Editor
 from porters.fusions.gelu import fuse_gelu
@@ -28,6 +30,7 @@ CLEANUPS = (
     merge_moves,  # Transpose, Unsqueeze, Squeeze: chains said once
     merge_slices,  # slices of different axes
     *reshapes.REWRITES,  # Reshape chains, targets, packed projections
+    merge_pads,  # zeros around what a convolution or pooling reads
     *pooling.REWRITES,  # global averages that are flattened
     unflatten_gemm,  # reshape(gemm(reshape(x))) is x @ w + b
 )
@@ -37,6 +40,7 @@ FUSIONS = (
     fuse_rms_norm,  # RMSNormalization
     fuse_gelu,  # Gelu, exact and tanh
     fuse_rotary,  # RotaryEmbedding
+    *bidirectional.REWRITES,  # LSTM, GRU, RNN: what reads a sequence from behind, and both directions as one
     fuse_attention,  # Attention
     share_heads,  # Attention with fewer key and value heads than query heads
     raise_lowest,  # masks of finfo.min, which a runtime takes for minus infinity

@@ -9,7 +9,7 @@ are computed tensor by tensor when the artifact is written.
 from __future__ import annotations
 
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
@@ -54,12 +54,14 @@ def fold_batch_norm(editor: Editor, node: ir.Node) -> bool:
     parts["weight"] = weight
     if bias is not None:
         parts["bias"] = bias
-    values = {role: value for role, value in parts.items() if value is not None}
-    if len(values) < len(parts) or not all(_foldable(value, conv, node) for value in values.values()):
+    # A norm without a scale or shift of its own has a constant in its place, which changes nothing.
+    plain = [role for role, neutral in _NEUTRAL.items() if _is_filled(parts[role], neutral)]
+    values = {role: value for role, value in parts.items() if value is not None and role not in plain}
+    if len(values) + len(plain) < len(parts) or not all(_foldable(value, conv, node) for value in values.values()):
         return False
     epsilon = float(attribute(node, "epsilon", 1e-5))
-    folded = _derived(editor, values["weight"], "batch_norm_weight", values, ("weight", "scale", "variance"), epsilon)
-    roles = ("shift", "scale", "mean", "variance", *(("bias",) if bias is not None else ()))
+    folded = _derived(editor, values["weight"], "batch_norm_weight", values, _weight_roles(values), epsilon)
+    roles = tuple(role for role in ("mean", "variance", "shift", "scale", "bias") if role in values)
     shift = _derived(editor, bias, "batch_norm_bias", values, roles, epsilon)
     attributes = {key: item.value for key, item in conv.attributes.items()}
     source = dict(conv.metadata_props)
@@ -67,6 +69,21 @@ def fold_batch_norm(editor: Editor, node: ir.Node) -> bool:
     fused.metadata_props.update(source)
     credit(fused, [conv, node])
     return True
+
+
+# The roles that a norm may do without, with the number that then stands in every place.
+_NEUTRAL = {"scale": 1.0, "shift": 0.0}
+
+
+def _is_filled(value: ir.Value | None, number: float) -> bool:
+    """Say whether a value is a constant of the graph with one number in every place."""
+    if value is None or not value.is_initializer() or is_parameter(value) or value.const_value is None:
+        return False
+    return bool((value.const_value.numpy() == number).all())
+
+
+def _weight_roles(values: Mapping[str, ir.Value]) -> tuple[str, ...]:
+    return tuple(role for role in ("weight", "scale", "variance") if role in values)
 
 
 def _foldable(value: ir.Value, *readers: ir.Node) -> bool:
@@ -104,10 +121,10 @@ def _derived(
     metadata = {DERIVED: Recipe(rule, of, layouts, epsilon).dump()}
     if target is not None:
         metadata[PARAMETER] = _tensor(target).metadata_props[PARAMETER]
-        return _replaced(editor, target, compute, _tensor(target).shape.numpy(), metadata)
+        return replace_weight(editor, target, compute, _tensor(target).shape.numpy(), metadata)
     weight = _tensor(values["weight"]).metadata_props[PARAMETER]
     metadata[PARAMETER] = f"{weight.rpartition('.')[0] or weight}.bias"
-    sizes = _tensor(values["shift"]).shape.numpy()
+    sizes = _tensor(values["mean"]).shape.numpy()
     return _stored(editor, editor.unique(metadata[PARAMETER]), compute, ir.DataType.FLOAT, sizes, metadata)
 
 
@@ -134,20 +151,28 @@ def fold_transpose(editor: Editor, node: ir.Node) -> bool:
         return ir.Tensor(np.ascontiguousarray(relaid(tensor.numpy(), layout)))
 
     sizes = tensor.shape.numpy()
-    stored = _replaced(editor, value, compute, [sizes[axis] for axis in perm], metadata)
+    stored = replace_weight(editor, value, compute, [sizes[axis] for axis in perm], metadata)
     ir.convenience.replace_all_uses_with(node.outputs[0], stored)
     editor.prune(node.outputs[0])
     return True
 
 
-def _replaced(
+def replace_weight(
     editor: Editor,
     old: ir.Value,
     compute: Callable[[], ir.TensorProtocol],
     sizes: Sequence[int],
     metadata: dict[str, str],
 ) -> ir.Value:
-    """Put a tensor that is computed when it is read in the place of a weight, under its name."""
+    """Put a tensor that is computed when it is read in the place of a weight, under its name, and return its value.
+
+    Args:
+        editor: The graph.
+        old: The weight; it leaves the graph's initializers, and whoever reads it must be given the new one.
+        compute: Returns the new contents, of the old dtype.
+        sizes: The new shape.
+        metadata: What is noted on the new tensor.
+    """
     name, dtype = str(old.name), old.dtype
     assert dtype is not None
     del editor.graph.initializers[name]

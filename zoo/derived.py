@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
-# Key in a weight's metadata that says how its axes were permuted when it was written, e.g. ``HWIO->OIHW``.
+# Key in a weight's metadata that says how its axes were permuted when it was written, e.g. ``HWIO->OIHW``; an axis of
+# size one that was put in or taken out is a 1: ``IO->OI11``.
 LAYOUT = "zooport.layout"
 # Key in a weight's metadata that holds the recipe by which it was computed.
 DERIVED = "zooport.derived"
@@ -51,9 +52,13 @@ def load_recipe(text: str) -> Recipe:
 
 
 def relaid(array: np.ndarray, layout: str) -> np.ndarray:
-    """Return ``array`` with its axes permuted as ``layout`` says: ``HWIO->OIHW``."""
+    """Return ``array`` with its axes as ``layout`` says: ``HWIO->OIHW``; in ``C->C11`` two axes are new."""
     before, _, after = layout.partition("->")
-    return array.transpose([before.index(axis) for axis in after])
+    kept = array.reshape([size for axis, size in zip(before, array.shape, strict=True) if axis != "1"])
+    names = before.replace("1", "")
+    turned = kept.transpose([names.index(axis) for axis in after if axis != "1"])
+    sizes = iter(turned.shape)
+    return turned.reshape([1 if axis == "1" else next(sizes) for axis in after])
 
 
 def evaluate(recipe: Recipe, upstream: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -72,8 +77,9 @@ def evaluate(recipe: Recipe, upstream: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _factor(parts: Mapping[str, np.ndarray], epsilon: float) -> np.ndarray:
-    """What a batch norm multiplies each channel by: scale / sqrt(variance + epsilon), in float64."""
-    factor: np.ndarray = parts["scale"].astype(np.float64) / np.sqrt(parts["variance"].astype(np.float64) + epsilon)
+    """What a batch norm multiplies each channel by: scale (or 1) / sqrt(variance + epsilon), in float64."""
+    scale = parts["scale"].astype(np.float64) if "scale" in parts else 1.0
+    factor: np.ndarray = scale / np.sqrt(parts["variance"].astype(np.float64) + epsilon)
     return factor
 
 
@@ -88,7 +94,7 @@ def _batch_norm_bias(parts: Mapping[str, np.ndarray], epsilon: float) -> np.ndar
     """Return the bias of a convolution with the batch norm behind it."""
     bias = parts["bias"].astype(np.float64) if "bias" in parts else 0.0
     folded: np.ndarray = (bias - parts["mean"].astype(np.float64)) * _factor(parts, epsilon)
-    return folded + parts["shift"].astype(np.float64)
+    return folded + parts["shift"].astype(np.float64) if "shift" in parts else folded
 
 
 # Rule -> the function of the upstream weights by role, and of epsilon. Computed in float64, rounded once.

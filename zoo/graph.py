@@ -216,7 +216,7 @@ class GraphBuilder:
             "",
             op_type,
             inputs=values,
-            attributes=ir.convenience.convert_attributes(attrs),
+            attributes=converted(attrs),
             outputs=results,
             name=self.unique(f"{self._provenance.module or self.name}/{op_type}"),
             metadata_props=self._provenance.metadata(),
@@ -276,6 +276,27 @@ class GraphBuilder:
             if tensor is not None:
                 tensor.metadata_props[PARAMETER] = upstream
         return ir.Model(self.body(outputs), ir_version=IR_VERSION, producer_name=PRODUCER)
+
+
+_ATTRIBUTES: Mapping[type, tuple[ir.AttributeType, ir.AttributeType]] = {
+    int: (ir.AttributeType.INT, ir.AttributeType.INTS),
+    float: (ir.AttributeType.FLOAT, ir.AttributeType.FLOATS),
+    str: (ir.AttributeType.STRING, ir.AttributeType.STRINGS),
+}
+
+
+def converted(attributes: Mapping[str, Any]) -> list[ir.Attr]:
+    """Return Python values as the attributes of a node; their types tell those of the attributes."""
+    return [ir.convenience.convert_attribute(name, value, _kind(value)) for name, value in attributes.items()]
+
+
+def _kind(value: Any) -> ir.AttributeType | None:
+    # onnx_ir tells the type of any value, by protocols, which takes a fifth of a translation: here the usual ones.
+    if type(value) in _ATTRIBUTES:
+        return _ATTRIBUTES[type(value)][0]
+    if type(value) is list and value and type(value[0]) in _ATTRIBUTES and len({type(item) for item in value}) == 1:
+        return _ATTRIBUTES[type(value[0])][1]
+    return None
 
 
 def parameters(graph: ir.Graph) -> dict[str, ir.Value]:

@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from porters.fusions.match import SMALL, array, users
+from zoo.graph import converted
 
 # Which source nodes a node stands for, where there are several.
 FUSED = "zooport.fused"
@@ -81,17 +82,20 @@ class Editor:
         op_type: str,
         inputs: Sequence[ir.Value | None],
         *,
-        before: ir.Node,
+        before: ir.Node | None = None,
+        after: ir.Node | None = None,
         dtype: ir.DataType | None,
         shape: Sequence[int | str | None] | None,
         attributes: Mapping[str, Any] | None = None,
         outputs: int = 1,
     ) -> ir.Node:
-        """Insert a node of the standard domain in front of ``before``, whose provenance it takes.
+        """Insert a node of the standard domain in front of ``before`` or behind ``after``, whose provenance it takes.
 
         Its inputs must be known there; its outputs, one or more, all have ``dtype`` and ``shape``.
         """
-        source = before.metadata_props.get(SOURCE) or op_type.lower()
+        beside = before or after
+        assert beside is not None
+        source = beside.metadata_props.get(SOURCE) or op_type.lower()
         values = [
             ir.Value(
                 name=self._unique(source, self._names),
@@ -100,17 +104,18 @@ class Editor:
             )
             for _ in range(outputs)
         ]
-        module = before.metadata_props.get(_MODULE) or self.graph.name or ""
+        module = beside.metadata_props.get(_MODULE) or self.graph.name or ""
         node = ir.Node(
             "",
             op_type,
             inputs,
-            ir.convenience.convert_attributes(attributes or {}),
+            converted(attributes or {}),
             outputs=values,
             name=self._unique(f"{module}/{op_type}", self._node_names),
-            metadata_props=dict(before.metadata_props),
+            metadata_props=dict(beside.metadata_props),
         )
-        self.graph.insert_before(before, node)
+        insert = self.graph.insert_after if before is None else self.graph.insert_before
+        insert(beside, node)
         return node
 
     def unique(self, name: str) -> str:

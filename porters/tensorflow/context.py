@@ -31,7 +31,7 @@ from zoo.graph import HANDLE, GraphBuilder
 
 if TYPE_CHECKING:
     from porters.tensorflow.handles import Result
-    from porters.tensorflow.node import FlatGraph, Node
+    from porters.tensorflow.node import Edge, FlatGraph, Node
 
 _RUNTIME_OPERATORS = {"//": "Div", "%": "Mod", "max": "Max", "min": "Min"}
 
@@ -41,6 +41,7 @@ class Context:
 
     Attributes:
         builder: The graph under construction.
+        known: Returns what a value of the source's graph has become, ``None`` where it was not translated by itself.
         node: The node being translated.
         relaid: Names of the weights that are written in another order of axes, with the orders.
         drawn: Names of the operations that draw random numbers.
@@ -48,9 +49,13 @@ class Context:
     """
 
     def __init__(
-        self, builder: GraphBuilder, inline: Callable[[FlatGraph, Sequence[Tensor]], list[Tensor]] | None = None
+        self,
+        builder: GraphBuilder,
+        inline: Callable[[FlatGraph, Sequence[Tensor]], list[Tensor]] | None = None,
+        known: Callable[[Edge], Tensor | None] = lambda edge: None,
     ) -> None:
         self.builder = builder
+        self.known = known
         self._inline = inline
         self._inside = 0
         # What was brought into an order of axes inside a body, which nothing outside can read.
@@ -240,6 +245,14 @@ class Context:
             handle = result.handle(order)
             value.metadata_props[HANDLE] = handle
             self.marked[handle] = (result, order)
+
+    def reordered(self, handle: str, perm: Order) -> str:
+        """Return the handle of a value whose axes are permuted, from the handle that it had before."""
+        result, order = self.marked[handle]
+        after = permuted(order, perm)
+        moved = result.handle(after)
+        self.marked[moved] = (result, after)
+        return moved
 
     def value(self, tensor: Tensor, order: Order | None = None) -> ir.Value:
         """Return ``tensor`` as a value of the graph, held in ``order`` (TensorFlow's own by default)."""

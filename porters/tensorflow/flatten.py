@@ -10,7 +10,7 @@ import numpy as np
 
 from porters.tensorflow.arrays import ARRAYS, as_list_operation
 from porters.tensorflow.frames import restructure
-from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node, Variable
+from porters.tensorflow.node import CONST, INPUT, WEIGHT, Edge, FlatGraph, Node, State, Variable
 from porters.tensorflow.operation import plain
 
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -37,7 +37,7 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
 
     Args:
         graph: The graph; its own inputs come first among ``graph.inputs``, the captured ones follow.
-        captured: Name of a captured placeholder -> :class:`Variable`, or the array it stands for.
+        captured: Name of a captured placeholder -> :class:`Variable`, :class:`State`, or the array it stands for.
         layer_of: Returns the layer path of an operation.
     """
     reader = _Reader(layer_of, graph)
@@ -50,13 +50,19 @@ def flatten(graph: Any, captured: Mapping[str, Any], layer_of: LayerOf) -> FlatG
             # A tensor in the middle of a graph may be fed too, which need not be its operation's only result.
             node.shapes, node.dtypes = [_shape(tensor)], [_dtype(tensor)]
             inputs.append(node)
+        elif isinstance(held, State):
+            node = reader.state(tensor, held)
         elif isinstance(held, Variable):
             node = reader.weight(tensor.op, held)
         else:
             node = reader.add(tensor.op, CONST, [], payload=held)
         edges[tensor.name] = Edge(node, 0)
     reader.read(graph, edges, "", "")
-    flat = FlatGraph(reader.nodes, inputs, [edges[tensor.name] for tensor in graph.outputs], reader.writes)
+    states = sorted(reader.states, key=lambda node: int(node.payload))
+    outputs = [edges[tensor.name] for tensor in graph.outputs]
+    # What the name of a state stands for in the end is its value after the run.
+    outputs += [edges[reader.states[node]] for node in states]
+    flat = FlatGraph(reader.nodes, [*inputs, *states], outputs, reader.writes)
     restructure(flat)
     return flat
 
@@ -70,6 +76,8 @@ class _Reader:
         self.layer_of = layer_of
         self.weights: dict[int, Node] = outer.weights if outer else {}
         self.writes: list[Node] = outer.writes if outer else []
+        # Node of a state -> the name of the placeholder by which the graph knows it.
+        self.states: dict[Node, str] = {}
 
     def read(self, graph: Any, edges: dict[str, Edge], prefix: str, layer: str) -> None:
         """Append the graph's operations; ``edges`` maps names of tensors and grows."""
@@ -80,6 +88,9 @@ class _Reader:
                 continue
             sources = [edges.get(tensor.name, LATER) for tensor in op.inputs]
             here = layer or self.layer_of(op)
+            if op.type == "AssignVariableOp" and self.is_state(op.inputs[0].name, graph):
+                edges[op.inputs[0].name] = sources[1]  # what reads it from here on reads this
+                continue
             if op.type.startswith("Assign"):
                 self.writes.append(self.add(op, op.type, sources, prefix=prefix, layer=here))
             if not outputs:
@@ -156,6 +167,17 @@ class _Reader:
         )
         self.nodes.append(node)
         return node
+
+    def state(self, tensor: Any, state: State) -> Node:
+        """Return the node of a state, which comes in from outside."""
+        node = self.add(tensor.op, INPUT, [], payload=state.index)
+        node.shapes, node.dtypes = [state.shape], [state.dtype]
+        self.states[node] = tensor.name
+        return node
+
+    def is_state(self, name: str, graph: Any) -> bool:
+        """Say whether ``name`` is a state of the outermost graph: what a function of its own writes is lost outside."""
+        return graph is self.root and name in self.states.values()
 
     def weight(self, op: Any, variable: Variable) -> Node:
         """Return the node of a variable."""

@@ -41,6 +41,21 @@ class Variable:
     read: Callable[[], np.ndarray]
 
 
+@dataclass(frozen=True)
+class State:
+    """A variable that the graph reads and writes: an input of the flat graph, and an output behind its own.
+
+    Attributes:
+        index: Which of the states it is.
+        shape: Its shape.
+        dtype: Its element type.
+    """
+
+    index: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
 @dataclass(eq=False)
 class Node:
     """One operation.

@@ -10,6 +10,7 @@ import numpy as np
 
 from porters.porter import Precision, PrecisionUnavailableError, Steps
 from porters.tensorflow.flatten import flatten
+from porters.tensorflow.node import State
 from porters.tensorflow.precision import eagerly, policy, rebuild
 from porters.tensorflow.program import Program
 from porters.tensorflow.signature import unique
@@ -86,16 +87,22 @@ class TensorFlowOriginal:
 
 @dataclass
 class KerasOriginal(TensorFlowOriginal):
-    """A Keras model; rebuilt models are kept."""
+    """A Keras model; rebuilt models are kept.
+
+    Attributes:
+        model: The model.
+        states: The variables that it writes in inference; they are the last inputs, and the last outputs.
+    """
 
     model: Any = None
+    states: Sequence[Any] = ()
     _rebuilt: dict[str, Any] = field(default_factory=dict, repr=False)
     _predicting: Any = field(default=None, repr=False)
 
     def run(self, feed: Feed, precision: Precision = "own") -> dict[str, np.ndarray]:
         """Run the model on ``feed``; see :meth:`porters.porter.Original.run`."""
         if precision == "own":
-            return self._named(self._predict([feed[spec.name] for spec in self.inputs]))
+            return self._run_own(feed)
         if precision == "float64":
             try:
                 return self._run_wide(feed)
@@ -107,7 +114,26 @@ class KerasOriginal(TensorFlowOriginal):
         narrow = ("float16", "bfloat16")
         return {n: array.astype(np.float32) if array.dtype.name in narrow else array for n, array in outputs.items()}
 
+    @property
+    def own_inputs(self) -> Sequence[InputSpec]:
+        """The inputs of the model itself: those that are no states."""
+        return self.inputs[: len(self.inputs) - len(self.states)]
+
+    def _run_own(self, feed: Feed) -> dict[str, np.ndarray]:
+        """Run the model from the states in ``feed``, and leave its own as they were."""
+        before = [state.numpy() for state in self.states]
+        try:
+            for spec, state in zip(self.inputs[len(self.own_inputs) :], self.states, strict=True):
+                state.assign(feed[spec.name])
+            found = self._predict([feed[spec.name] for spec in self.own_inputs])
+            return self._named([found, [state.numpy() for state in self.states]])
+        finally:
+            for state, array in zip(self.states, before, strict=True):
+                state.assign(array)
+
     def _run_rebuilt(self, feed: Feed, precision: Precision) -> dict[str, np.ndarray]:
+        if self.states:
+            raise PrecisionUnavailableError(f"a model that writes its states is not rebuilt in {precision}")
         arrays = [feed[spec.name] for spec in self.inputs]
         if precision == "float64":
             arrays = [array.astype(np.float64) if array.dtype.kind == "f" else array for array in arrays]
@@ -137,7 +163,12 @@ class KerasOriginal(TensorFlowOriginal):
         """Return the model's graph in inference."""
         import keras
 
-        return trace(lambda *tensors: keras.tree.flatten(self.call(list(tensors))), specs, self._handles())
+        own = specs[: len(self.own_inputs)]
+        states = {
+            id(state.value.handle): State(index, tuple(state.shape), np.dtype(state.value.dtype.as_numpy_dtype))
+            for index, state in enumerate(self.states)
+        }
+        return trace(lambda *tensors: keras.tree.flatten(self.call(list(tensors))), own, self._handles(), states)
 
     def _named_variables(self) -> Iterable[tuple[str, Any]]:
         return ((variable.path, variable.value) for variable in self.model.variables)

@@ -12,9 +12,10 @@ import onnx_ir as ir
 
 from porters.tensorflow.cells import Cell, find_cell
 from porters.tensorflow.context import Context
-from porters.tensorflow.dims import Dim, as_dim, onnx_shape
+from porters.tensorflow.dims import Dim, Shape, as_dim, onnx_shape
 from porters.tensorflow.lists import TensorList, of_items
 from porters.tensorflow.loops import Loop
+from porters.tensorflow.masked import Mask, find_mask
 from porters.tensorflow.node import INPUT, Edge, FlatGraph
 from porters.tensorflow.program import closure
 from porters.tensorflow.tensor import Filled, Tensor, Weight
@@ -32,30 +33,48 @@ class Layer:
         sequence: The operand that is the sequence, a list.
         states: The operands that are the state before the first step.
         weights: Kernel, recurrent kernels and biases, computed outside the loop.
+        mask: What hides one end of each sequence, if anything does.
     """
 
     cell: Cell
     sequence: int
     states: Sequence[int]
     weights: Sequence[Tensor]
+    mask: Mask | None = None
 
 
 def find_layer(loop: Loop) -> Layer | None:
     """Return the layer that a loop is, ``None`` unless every part of it is exactly that."""
-    states = [at for at in loop.carried if at not in loop.counters]
-    if loop.rounds is None or len(states) not in (1, 2) or not all(_is_matrix(loop.tensors[at]) for at in states):
+    carried = [at for at in loop.carried if at not in loop.counters]
+    if loop.rounds is None or not all(_is_matrix(loop.tensors[at]) for at in carried):
         return None
-    for order in itertools.permutations(states):
-        before = [Edge(loop.body.inputs[at], 0) for at in order]
-        after = [loop.body.outputs[at] for at in order]
-        cell = find_cell(after, before)
+    mask = find_mask(loop, carried)
+    becomes = mask.states if mask is not None else {at: loop.body.outputs[at] for at in carried}
+    if len(becomes) not in (1, 2) or (mask is not None and not _is_regular(loop, mask)):
+        return None
+    for order in itertools.permutations(becomes):
+        cell = find_cell([becomes[at] for at in order], [Edge(loop.body.inputs[at], 0) for at in order])
         sequence = None if cell is None else _sequence(loop, cell.x)
-        if cell is None or sequence is None or any(write.item != after[0] for write in loop.writes.values()):
+        output = becomes[order[0]]
+        if cell is None or sequence is None or not _puts_out(loop, output, mask):
             continue
         weights = _outside(loop, [cell.kernel, *cell.recurrent, *_biases(cell)])
         if weights is not None:
-            return Layer(cell, sequence, order, weights)
+            return Layer(cell, sequence, order, weights, mask)
     return None
+
+
+def _puts_out(loop: Loop, output: Edge, mask: Mask | None) -> bool:
+    """Say whether what the loop writes is the cell's output, or hidden where the mask hides it."""
+    if mask is None:
+        return all(write.item == output for write in loop.writes.values())
+    return mask.output == output
+
+
+def _is_regular(loop: Loop, mask: Mask) -> bool:
+    """Say whether a sequence without a step ends as ONNX says, in zeros; and a last output is no hidden zero."""
+    blank = all(_is_none(loop.tensors[at]) for at in mask.states)
+    return blank and not (mask.zeros and mask.prefix and any(write.last for write in loop.writes.values()))
 
 
 def _is_matrix(tensor: Tensor) -> bool:
@@ -101,13 +120,18 @@ def emit(loop: Loop, layer: Layer) -> list[Tensor]:
     kernel, recurrent, bias = _weights(ctx, cell, list(layer.weights), units)
     initial = [_initial(ctx, loop.tensors[at]) for at in layer.states]
     extents: list[list[Dim]] = [[steps, 1, batch, units], *([1, batch, units] for _ in layer.states)]
+    turned = layer.mask is not None and not layer.mask.prefix
+    source = _turned(ctx, held.items) if turned else ctx.value(held.items)
+    lengths = None if layer.mask is None else _lengths(loop, layer.mask)
     values = ctx.builder.ops(
-        cell.op_type, ctx.value(held.items), kernel, recurrent, bias, None, *initial, outputs=len(extents),
+        cell.op_type, source, kernel, recurrent, bias, lengths, *initial, outputs=len(extents),
         shapes=[onnx_shape(extent) for extent in extents], hidden_size=units, activations=_activations(cell),
-        linear_before_reset=1 if cell.linear_before_reset else None,
+        linear_before_reset=1 if cell.linear_before_reset else None, direction="reverse" if turned else None,
     )  # fmt: skip
     whole, *ends = [ctx.held(value, tuple(extent)) for value, extent in zip(values, extents, strict=True)]
     sequence = ctx.reshape(whole, (steps, batch, units))
+    if layer.mask is not None:
+        sequence = _masked(loop, layer.mask, sequence, ends[0])
     states = {at: ctx.reshape(end, (batch, units)) for at, end in zip(layer.states, ends, strict=True)}
     return [_result(loop, at, layer, sequence, states) for at in range(len(loop.tensors))]
 
@@ -120,6 +144,8 @@ def _activations(cell: Cell) -> list[str] | None:
 def _result(loop: Loop, at: int, layer: Layer, sequence: Tensor, states: dict[int, Tensor]) -> Tensor:
     if at in states:
         return states[at]
+    if layer.mask is not None and at == layer.mask.before:
+        return loop.ctx.op("Gather", loop.ctx.value(sequence), np.array(-1, np.int64), axis=0, shape=sequence.shape[1:])
     if at in loop.counters:
         count = np.array(as_dim(loop.rounds), dtype=object if not isinstance(loop.rounds, int) else np.int64)
         return loop.ctx.constant(count, loop.tensors[at].dtype)
@@ -131,8 +157,53 @@ def _result(loop: Loop, at: int, layer: Layer, sequence: Tensor, states: dict[in
     return of_items(loop.complete(at, sequence))
 
 
+# -- masks -------------------------------------------------------------------------------------------------------------
+
+
+def _lengths(loop: Loop, mask: Mask) -> ir.Value:
+    """Return how many steps of each sequence are not hidden: of both directions from the same mask."""
+    ctx, (edge, axis) = loop.ctx, mask.source
+    source = ctx.known(edge)
+    steps, axis = (_steps_of(loop, mask), 0) if source is None else (source, axis)
+    numbers = ctx.builder.cast(ctx.value(steps), ir.DataType.INT32)
+    shape = (*steps.shape[:axis], *steps.shape[axis + 1 :])
+    return ctx.vector(ctx.op("ReduceSum", numbers, [axis], keepdims=0, shape=shape))
+
+
+def _steps_of(loop: Loop, mask: Mask) -> Tensor:
+    held = loop.tensors[mask.at]
+    assert isinstance(held, TensorList)
+    assert held.items is not None
+    return loop.ctx.reshape(held.items, held.items.shape[:2])
+
+
+def _turned(ctx: Context, sequence: Tensor) -> ir.Value:
+    """Return a sequence from behind."""
+    return _backwards(ctx, ctx.value(sequence), sequence.shape)
+
+
+def _backwards(ctx: Context, value: ir.Value, shape: Shape) -> ir.Value:
+    return ctx.step("Slice", value, [-1], [np.iinfo(np.int64).min + 1], [0], [-1], shape=shape)
+
+
+def _masked(loop: Loop, mask: Mask, sequence: Tensor, last: Tensor) -> Tensor:
+    """Return what the loop puts out where ONNX's operator puts out zeros, in the loop's order of steps."""
+    ctx = loop.ctx
+    if not mask.prefix:  # what is hidden comes before the first output, and is zero
+        return ctx.held(_backwards(ctx, ctx.value(sequence), sequence.shape), sequence.shape)
+    if mask.zeros:
+        return sequence
+    steps = _steps_of(loop, mask)
+    shown = ctx.builder.cast(ctx.value(ctx.reshape(steps, (*steps.shape, 1))), ir.DataType.BOOL)
+    return ctx.op("Where", shown, ctx.value(sequence), ctx.value(last), shape=sequence.shape, dtype=sequence.dtype)
+
+
+def _is_none(state: Tensor) -> bool:
+    return isinstance(state, Filled) and not np.any(state.number)
+
+
 def _initial(ctx: Context, state: Tensor) -> ir.Value | None:
-    if isinstance(state, Filled) and not np.any(state.number):
+    if _is_none(state):
         return None
     return ctx.value(ctx.reshape(state, (1, *state.shape)))
 

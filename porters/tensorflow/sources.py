@@ -19,6 +19,7 @@ from porters.tensorflow.keras_files import lambdas
 from porters.tensorflow.original import FunctionOriginal, KerasOriginal, TensorFlowOriginal
 from porters.tensorflow.precision import fresh_names
 from porters.tensorflow.recalibrate import BATCH, recalibrate
+from porters.tensorflow.stateful import with_states, without_states
 from zoo.errors import UserError, nearest
 from zoo.inputs import InputSpec, sample
 
@@ -105,7 +106,7 @@ def _calibrated(original: TensorFlowOriginal, seed: int) -> dict[str, Any]:
     recalibrated = False
     if isinstance(original, KerasOriginal):
         feed = sample(original.inputs, seed, RECALIBRATION_CASE, {"batch": BATCH})
-        recalibrated = recalibrate(original.model, [feed[spec.name] for spec in original.inputs])
+        recalibrated = recalibrate(original.model, [feed[spec.name] for spec in original.own_inputs])
     return {"kind": "seeded", "seed": seed, "recalibrated": recalibrated}
 
 
@@ -161,8 +162,9 @@ def _saved(file: Path, options: SourceOptions) -> KerasOriginal:
 def _keras(model: Any, options: SourceOptions) -> KerasOriginal:
     versions = runtime.versions()
     if getattr(model, "inputs", None):
-        specs = with_inputs(signature.input_specs(model), options.inputs)
-        return KerasOriginal(model.name, specs, signature.output_names(model), versions, model=model)
+        own = signature.input_specs(model)
+        specs = with_inputs(own, without_states(model, own, options.inputs))
+        return with_states(KerasOriginal(model.name, specs, signature.output_names(model), versions, model=model))
     if not options.inputs:
         raise UserError(
             f"the inputs of the model {model.name!r} are not known: it was built from no keras.Input",

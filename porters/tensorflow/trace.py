@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from porters.tensorflow.node import Variable
+from porters.tensorflow.node import State, Variable
 from porters.tensorflow.operation import plain
 from zoo.inputs import InputSpec, numpy_dtype
 
@@ -19,34 +20,50 @@ class Traced:
 
     Attributes:
         graph: The FuncGraph.
-        captured: Name of a captured placeholder -> variable or array.
+        captured: Name of a captured placeholder -> variable, state or array.
         layer_of: Returns the layer path of an operation.
     """
 
     graph: Any
-    captured: dict[str, Variable | np.ndarray]
+    captured: Mapping[str, Variable | State | np.ndarray]
     layer_of: Callable[[Any], str]
 
 
-def trace(call: Callable[..., Any], specs: Sequence[InputSpec], names: dict[int, str]) -> Traced:
+def trace(
+    call: Callable[..., Any],
+    specs: Sequence[InputSpec],
+    names: dict[int, str],
+    states: Mapping[int, State] = MappingProxyType({}),
+) -> Traced:
     """Trace ``call``, a Python function of one tensor for each input.
 
     Args:
         call: Runs the model; returns tensors.
         specs: The signature.
         names: ``id`` of a variable's handle -> the name under which its weights are written.
+        states: ``id`` of a variable's handle -> the state that it is, an input and an output of its own.
     """
-    import tensorflow as tf
+    from tensorflow.python.framework import func_graph
 
     layers: dict[str, str] = {}
+    graph = func_graph.FuncGraph("model")
 
     def recorded(*tensors: Any) -> Any:
-        with _Recorder(tf.compat.v1.get_default_graph(), layers):
+        with _Recorder(graph, layers):
             return call(*tensors)
 
-    function = tf.function(recorded, autograph=False)
-    graph = function.get_concrete_function(*tensor_specs(specs)).graph
-    return Traced(graph, _captured(graph, names), lambda op: layers.get(op.name) or scope(op))
+    # What tf.function adds to this is not read here: a callable, and the control edges that keep effects in order
+    # (the operations stand in the order in which they were made anyway).
+    func_graph.func_graph_from_py_func(
+        graph.name,
+        recorded,
+        None,
+        None,
+        signature=tuple(tensor_specs(specs)),
+        func_graph=graph,
+        add_control_dependencies=False,
+    )
+    return Traced(graph, _captured(graph, names, states), lambda op: layers.get(op.name) or scope(op))
 
 
 def traced_function(concrete: Any, names: dict[int, str]) -> Traced:
@@ -78,11 +95,16 @@ def scope(op: Any) -> str:
     return str(op.name.rpartition("/")[0] or op.name)
 
 
-def _captured(graph: Any, names: dict[int, str]) -> dict[str, Variable | np.ndarray]:
+def _captured(
+    graph: Any, names: dict[int, str], states: Mapping[int, State] = MappingProxyType({})
+) -> dict[str, Variable | State | np.ndarray]:
     variables = {id(variable.handle): variable for variable in graph.variables}
     known: dict[int, Variable] = {}
-    found: dict[str, Variable | np.ndarray] = {}
+    found: dict[str, Variable | State | np.ndarray] = {}
     for outer, inner in graph.captures:
+        if id(outer) in states:
+            found[inner.name] = states[id(outer)]
+            continue
         variable = variables.get(id(outer))
         if variable is None:
             found[inner.name] = plain(outer.numpy())

@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from porters.porter import Unsupported, UnsupportedOpsError
 from porters.tensorflow import registry, symbolic
+from porters.tensorflow.channels import move_channels_first
 from porters.tensorflow.context import Context
 from porters.tensorflow.dims import Dim, Expr, onnx_shape, symbol
 from porters.tensorflow.fold import evaluated
@@ -23,8 +24,8 @@ from zoo.inputs import InputSpec, numpy_dtype
 _HINT_TEXT = "cut the model at the first numeric tensor: strings, tables and files have no static form"
 _HINT_COMPLEX = "no runtime returns complex numbers: let the model return their real and imaginary part"
 _HINT_WRITE = (
-    "the model writes this variable while it runs, and a static graph has no state: make the state an input and an"
-    " output (of a recurrent layer: stateful=False, return_state=True and initial_state)"
+    "the model writes this variable while it runs, and a static graph has no state: make it an input and an output, as"
+    " the states of Keras' recurrent layers are"
 )
 
 
@@ -37,7 +38,7 @@ class Walk:
         for edge in graph.read():
             edge.node.uses += 1
         self.specs = inputs
-        self.context = Context(GraphBuilder(name), self._inline)
+        self.context = Context(GraphBuilder(name), self._inline, self._known)
         self.done: dict[Node, list[Tensor]] = {}
         self.unsupported: list[Unsupported] = []
         self.matches: dict[Node, Match] = {}
@@ -65,7 +66,9 @@ class Walk:
         if self.unsupported:
             raise UnsupportedOpsError(self.unsupported)
         values = [self._output(edge, name) for edge, name in zip(self.graph.outputs, reserved, strict=True)]
-        return builder.finish(values)
+        model = builder.finish(values)
+        self.context.relaid |= move_channels_first(model.graph, self.context.reordered)
+        return model
 
     # -- before: what is needed, and can it be done -----------------------------------------------------------------
 
@@ -127,6 +130,9 @@ class Walk:
             for index, tensor in enumerate(self.done[node]):
                 if index < len(node.dtypes) and node.dtypes[index] == tensor.dtype.numpy():
                     self.context.is_result(tensor, Result.of(node, index))
+
+    def _known(self, edge: Edge) -> Tensor | None:
+        return self.done[edge.node][edge.output] if edge.node in self.done else None
 
     def _inline(self, graph: FlatGraph, tensors: Sequence[Tensor]) -> list[Tensor]:
         """Translate a body where the context emits now, its inputs being ``tensors``; it can be done again."""

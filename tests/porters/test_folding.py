@@ -10,7 +10,7 @@ import pytest
 
 from parity.weights import compare
 from porters.porting import port
-from zoo.derived import DERIVED, LAYOUT, Recipe, evaluate, load_recipe
+from zoo.derived import DERIVED, LAYOUT, Recipe, evaluate, load_recipe, relaid
 from zoo.graph import parameters
 from zoo.inputs import InputSpec
 
@@ -115,3 +115,10 @@ def test_recipes_survive_writing_and_refuse_nonsense():
     for text in ('{"rule": "eval"}', '{"rule": "eval", "of": {}, "layouts": {}}'):
         with pytest.raises(ValueError, match=r"recipe|rule"):
             load_recipe(text)
+
+
+def test_axes_of_size_one_are_put_in_and_taken_out():
+    matrix = np.arange(6).reshape(2, 3)
+    np.testing.assert_array_equal(relaid(matrix, "IO->OI11"), matrix.T[:, :, None, None])
+    np.testing.assert_array_equal(relaid(matrix[None], "1IO->OI"), matrix.T)
+    assert relaid(matrix[0], "C->C11").shape == (3, 1, 1)

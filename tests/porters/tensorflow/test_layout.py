@@ -7,6 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from parity import weights
+from porters.porting import port
+from porters.source import SourceOptions
+from porters.tensorflow.sources import open_live
+from zoo import executor
 from zoo.graph import parameters
 from zoo.inputs import InputSpec
 
@@ -136,3 +141,101 @@ def test_a_squeezed_gate_needs_no_transpose(check):
     gate = layers.Dense(4, activation="sigmoid")(layers.GlobalAveragePooling2D()(x))
     ported = check(keras.Model(image, layers.GlobalMaxPooling2D()(x * layers.Reshape((1, 1, 4))(gate))))
     assert ported.count("Transpose") == 1
+
+
+def block(x: Any, channels: int, **options: Any) -> Any:
+    """Return a ConvNeXt block: a convolution of each channel, then what works on each point by itself."""
+    y = layers.DepthwiseConv2D(3, padding="same")(x)
+    y = layers.LayerNormalization(epsilon=1e-6, name="norm", **options)(y)
+    y = layers.Dense(2 * channels, activation="gelu", name="wide")(y)
+    y = layers.Dense(channels, use_bias=False, name="narrow")(y)
+    return layers.Add()([x, y * np.linspace(0.5, 1.5, channels, dtype=np.float32)])
+
+
+def test_what_works_on_points_runs_channels_first_between_convolutions(check):
+    image = keras.Input((8, 10, 3), name="image")
+    x = layers.Conv2D(6, 3, padding="same", name="stem")(image)
+    model = keras.Model(image, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(block(x, 6))))
+    ported = check(model)
+    assert ported.count("Transpose") == 1
+    assert ported.count("LayerNormalization", "MatMul", "Reshape", "Unsqueeze") == 0
+    assert ported.count("Conv") == 5
+    tensors = {name: value.const_value for name, value in parameters(ported.translation.model.graph).items()}
+    dense = ported.original.parameters()["wide/kernel"]
+    assert tensors["wide/kernel"].metadata_props["zooport.layout"] == "IO->OI11"
+    np.testing.assert_array_equal(tensors["wide/kernel"].numpy(), dense.T[..., None, None])
+    assert tensors["norm/gamma"].metadata_props["zooport.layout"] == "C->C11"
+    assert tensors["wide/bias"].shape.numpy() == (12,)
+    assert any("IO->OI11" in note for note in ported.translation.notes)
+
+
+def test_a_norm_whose_result_is_read_channels_last_stays_whole(check):
+    image = keras.Input((8, 8, 3), name="image")
+    x = layers.LayerNormalization()(layers.Conv2D(6, 3, padding="same")(image))
+    ported = check(keras.Model(image, layers.Dense(5)(layers.Reshape((64, 6))(x))))
+    assert ported.count("LayerNormalization") == 1
+    assert ported.count("Transpose") == 2
+
+
+def test_a_stretch_is_read_outside_as_it_was(check):
+    image = keras.Input((6, 6, 3), name="image")
+    x = layers.Conv2D(6, 3, padding="same")(image)
+    y = layers.Dense(4, activation="tanh")(layers.LayerNormalization()(x))
+    outside = layers.Reshape((36, 4))(y)
+    pooled = layers.GlobalMaxPooling2D()(y)
+    shared = layers.Conv2D(3, 3)(y)
+    first, second = layers.LayerNormalization()(shared), layers.Conv2D(3, 3)(layers.ReLU()(shared))
+    last = layers.Conv2D(2, 1)(first * 2.0)
+    ported = check(keras.Model(image, [y, outside, pooled, layers.Conv2D(5, 3)(y), last, second]))
+    graph = ported.translation.model.graph
+    assert str(graph.outputs[0].shape) == "[batch,6,6,4]"
+    assert ported.count("LayerNormalization", "MatMul") == 0
+
+
+def test_a_layer_that_is_called_twice_keeps_its_matrix(check):
+    image = keras.Input((6, 6, 3), name="image")
+    dense = layers.Dense(3, name="both")
+    x = layers.Conv2D(3, 3, padding="same")(dense(layers.Conv2D(3, 3, padding="same")(image)))
+    ported = check(keras.Model(image, layers.Conv2D(2, 3)(dense(x))))
+    assert ported.count("MatMul") == 2
+    assert parameters(ported.translation.model.graph)["both/kernel"].shape.numpy() == (3, 3)
+
+
+def test_zeros_around_a_convolution_are_its_own_padding(check):
+    x = image = keras.Input((9, 8, 3), name="image")
+    x = layers.Conv2D(4, 3, strides=2)(layers.ZeroPadding2D(((1, 2), (0, 1)))(x))
+    x = layers.MaxPooling2D(3, 2)(layers.ZeroPadding2D(1)(layers.ReLU()(x)))
+    ported = check(keras.Model(image, layers.GlobalAveragePooling2D()(x)))
+    assert ported.ops == ["Transpose", "Conv", "Relu", "MaxPool", "ReduceMean"]
+
+
+def test_zeros_that_may_be_the_maximum_stay(check):
+    x = image = keras.Input((9, 8, 3), name="image")
+    x = layers.ZeroPadding2D(1)(layers.Conv2D(4, 3)(x))
+    wide = layers.ReLU()(layers.Conv2D(4, 3)(image))
+    far = layers.MaxPooling2D(2)(layers.ZeroPadding2D(2)(wide))
+    model = keras.Model(image, [layers.MaxPooling2D(3, 2)(x), layers.Conv2D(2, 3)(x), far])
+    assert check(model).count("Pad") == 2
+
+
+def test_a_batch_norm_without_scale_or_shift_goes_into_its_convolution(tmp_path):
+    x = image = keras.Input((8, 8, 3), name="image")
+    for options in ({"scale": False}, {"center": False}, {"scale": False, "center": False}):
+        x = layers.BatchNormalization(**options)(layers.Conv2D(5, 3, use_bias=not options.get("center", True))(x))
+    model = keras.Model(image, layers.ReLU()(x))
+    for variable in model.non_trainable_variables:
+        variable.assign(np.linspace(0.5, 2.0, 5))
+    artifact = port(model, out=tmp_path / "a")
+    assert [node.op_type for node in artifact.model().graph] == [
+        "Transpose",
+        "Conv",
+        "Conv",
+        "Conv",
+        "Relu",
+        "Transpose",
+    ]
+    assert not weights.compare(artifact, open_live(model, SourceOptions()))
+    feed = np.random.default_rng(0).standard_normal((2, 8, 8, 3)).astype(np.float32)
+    with executor.load(artifact.model_path, threads=1) as session:
+        (got,) = session.run({"image": feed}).values()
+    np.testing.assert_allclose(got, model(feed), rtol=1e-4, atol=1e-5)

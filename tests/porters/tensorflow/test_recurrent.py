@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import itertools
 
+import numpy as np
 import pytest
+
+from porters.source import SourceOptions
+from porters.tensorflow.sources import open_live
+from zoo import executor
+from zoo.inputs import InputSpec
 
 keras = pytest.importorskip("keras")
 tf = pytest.importorskip("tensorflow")
@@ -62,9 +68,19 @@ def test_options(check, kind, options):
 MORE = {
     "reset-before": (lambda: layers.GRU(4, reset_after=False, return_sequences=True), {"GRU": 1}),
     "reset-before-state": (lambda: layers.GRU(4, reset_after=False, use_bias=False, return_state=True), {"GRU": 1}),
-    "bidirectional": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), {"LSTM": 2}),
-    "bidirectional-last": (lambda: layers.Bidirectional(layers.GRU(4), merge_mode="sum"), {"GRU": 2}),
-    "bidirectional-states": (lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)), {"LSTM": 2}),
+    "bidirectional": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), {"LSTM": 1, "Slice": 0}),
+    "bidirectional-last": (lambda: layers.Bidirectional(layers.GRU(4), merge_mode="sum"), {"GRU": 1, "Slice": 0}),
+    "bidirectional-states": (lambda: layers.Bidirectional(layers.LSTM(3, return_state=True)), {"LSTM": 1}),
+    "bidirectional-plain": (lambda: layers.Bidirectional(layers.SimpleRNN(3, activation="relu")), {"RNN": 1}),
+    "bidirectional-list": (
+        lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True), merge_mode=None),
+        {"GRU": 1, "Slice": 0},
+    ),
+    "backwards-last": (lambda: layers.LSTM(4, go_backwards=True), {"LSTM": 1, "Slice": 0}),
+    "unlike": (
+        lambda: layers.Bidirectional(layers.GRU(3), backward_layer=layers.GRU(4, go_backwards=True)),
+        {"GRU": 2},
+    ),
     "hard-gates": (lambda: layers.LSTM(4, recurrent_activation="hard_sigmoid", return_sequences=True), {"Loop": 1}),
     "linear": (lambda: layers.SimpleRNN(4, activation=None, return_sequences=True), {"Loop": 1}),
     "implementation-1": (lambda: layers.LSTM(4, implementation=1, return_sequences=True), {}),
@@ -110,6 +126,27 @@ def test_a_state_may_be_given(check):
     assert ported.count("GRU") == 1
 
 
+def test_directions_that_wait_for_one_another_stay_two(check):
+    x = keras.Input((5, 3), name="x")
+    forward, *state = layers.LSTM(4, return_state=True)(x)
+    backward = layers.LSTM(4, go_backwards=True)(x, initial_state=state)
+    assert check(seeded(keras.Model(x, [forward, backward]))).count("LSTM") == 2
+
+
+def test_both_directions_start_from_given_states(check):
+    x, state = keras.Input((5, 3), name="x"), keras.Input((4,), name="state")
+    layer = layers.Bidirectional(layers.GRU(4, return_sequences=True))
+    ported = check(seeded(keras.Model([x, state], layer(x, initial_state=[state, 2.0 * state]))))
+    assert ported.count("GRU") == 1
+
+
+def test_results_that_are_read_from_behind_keep_the_reversed_sequence(check):
+    x = keras.Input((5, 3), name="x")
+    back = layers.GRU(4, go_backwards=True, return_sequences=True)(x)
+    ported = check(seeded(keras.Model(x, [back, keras.ops.flip(back, axis=1)])))
+    assert ported.count("GRU") == 1
+
+
 def test_tokens_that_pad_are_masked(check):
     x = keras.Input((6,), dtype="int32", name="x")
     value = layers.Embedding(7, 4, mask_zero=True)(x)
@@ -124,3 +161,82 @@ def test_masks(check, kind):
 @pytest.mark.parametrize("kind", EACH)
 def test_open_steps(check, kind):
     check(built(KINDS[kind](4, return_sequences=True), steps=None))
+
+
+class Shown(layers.Layer):
+    """The mask of the first so many steps."""
+
+    def call(self, x, lengths):
+        return tf.sequence_mask(lengths, tf.shape(x)[1])
+
+    def compute_output_spec(self, x, lengths):
+        return keras.KerasTensor((None, x.shape[1]), "bool")
+
+
+MASKED = {
+    "repeats": (lambda: layers.GRU(4, return_sequences=True), "GRU"),
+    "zeros": (lambda: layers.LSTM(4, return_sequences=True, zero_output_for_mask=True), "LSTM"),
+    "last": (lambda: layers.LSTM(4, return_state=True), "LSTM"),
+    "plain": (lambda: layers.SimpleRNN(4), "RNN"),
+    "backwards": (lambda: layers.GRU(4, go_backwards=True), "GRU"),
+    "both": (lambda: layers.Bidirectional(layers.LSTM(4, return_sequences=True)), "LSTM"),
+    "both-last": (lambda: layers.Bidirectional(layers.GRU(4)), "GRU"),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize("steps", [5, pytest.param(None, marks=pytest.mark.thorough)])
+def test_masks_of_prefixes_are_lengths(check, name, steps):
+    build, wanted = MASKED[name]
+    x, lengths = keras.Input((steps, 3), name="x"), keras.Input((), dtype="int32", name="lengths")
+    model = seeded(keras.Model([x, lengths], build()(x, mask=Shown()(x, lengths))))
+    time = "time" if steps is None else steps
+    specs = [
+        InputSpec("x", "float32", ("batch", time, 3), sizes={"time": 4}),
+        InputSpec("lengths", "int32", ("batch",), high=5),
+    ]
+    ported = check(model, specs)
+    assert (ported.count(wanted), ported.count("Loop")) == (1, 0)
+
+
+def test_states_that_a_layer_keeps_are_inputs_and_outputs(check):
+    x = keras.Input((5, 3), batch_size=2, name="x")
+    value = layers.LSTM(4, stateful=True, return_sequences=True, name="first")(x)
+    ported = check(seeded(keras.Model(x, layers.GRU(3, stateful=True, name="second")(value))), batches=(2,))
+    assert [spec.name for spec in ported.original.inputs] == [
+        "x", "first/state_0", "first/state_1", "second/state_0",
+    ]  # fmt: skip
+    assert list(ported.original.outputs)[1:] == ["first/next_state_0", "first/next_state_1", "second/next_state_0"]
+    assert (ported.count("LSTM"), ported.count("GRU"), ported.count("Loop")) == (1, 1, 0)
+    assert any("first/next_state_1" in note for note in ported.original.details["notes"])
+    again = open_live(ported.original.model, SourceOptions(inputs=ported.original.inputs))
+    assert again.inputs == ported.original.inputs
+
+
+def test_both_directions_keep_states_of_their_own(check):
+    x = keras.Input((5, 3), batch_size=2, name="x")
+    model = keras.Model(x, layers.Bidirectional(layers.GRU(4, stateful=True), name="both")(x))
+    ported = check(seeded(model), batches=(2,))
+    assert (len(ported.original.inputs), ported.count("GRU")) == (3, 1)
+
+
+def test_two_calls_are_one_of_twice_the_steps(check):
+    x = keras.Input((4, 3), batch_size=1, name="x")
+    model = seeded(keras.Model(x, layers.GRU(4, stateful=True, name="gru")(x)))
+    ported = check(model, batches=(1,))
+    steps = np.random.default_rng(0).standard_normal((1, 8, 3)).astype(np.float32)
+    state = np.zeros((1, 4), np.float32)
+    with executor.load(ported.file, threads=1) as session:
+        for part in (steps[:, :4], steps[:, 4:]):
+            got = session.run({"x": part, "gru/state_0": state})
+            state = got["gru/next_state_0"]
+            want = model(part)
+    np.testing.assert_allclose(got[ported.original.outputs[0]], want, rtol=1e-5, atol=1e-6)
+    assert np.array_equal(model.get_layer("gru").states[0].numpy(), want)
+
+
+def test_a_mask_with_holes_and_one_that_starts_from_a_state_are_loops(check):
+    x, state = keras.Input((4, 3), name="x"), keras.Input((4,), name="state")
+    holes = layers.GRU(4)(x, mask=np.array([[True, False, True, True]]))
+    first = layers.GRU(4)(x, mask=np.array([[True, True, False, False]]), initial_state=state)
+    assert check(seeded(keras.Model([x, state], [holes, first])), batches=(1,)).count("Loop") == 2

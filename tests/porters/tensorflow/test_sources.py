@@ -266,12 +266,6 @@ def test_strings_are_named_with_the_cut_that_leaves_the_rest():
     assert "bucket" in str(caught.value.hint)
 
 
-def test_a_layer_with_a_state_is_refused_with_what_to_do():
-    x = keras.Input((5, 3), batch_size=2)
-    with pytest.raises(UnsupportedOpsError, match="stateful=False"):
-        PORTER.translate(open_source(keras.Model(x, layers.GRU(4, stateful=True)(x))))
-
-
 def test_a_state_that_the_model_writes_is_refused():
     counter = tf.Variable(0.0, name="counter")
 
