@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reports.facts import Report
+from reports.html import site
 from reports.sources import Source
 
 HOSTILE = '<script>alert("x")</script>|</script><img src=x onerror=alert(1)> `_a_` [b](javascript:c)\n## d'
@@ -301,6 +304,16 @@ def hostile() -> Source:
         "ascend-x": _hostile_compiled(),
     }
     return Source(HOSTILE, about, found)
+
+
+def whole_site(report: Report, **options: Any) -> str:
+    """All pages of the site in one text, without the chart library."""
+    return "\n".join(text for path, text in site(report, **options) if path.endswith(".html"))
+
+
+@pytest.fixture(scope="session")
+def page() -> Callable[..., str]:
+    return whole_site
 
 
 @pytest.fixture(scope="session")
