@@ -73,7 +73,7 @@ def _graph(artifact: Artifact) -> Graph:
     graph = artifact.model().graph
     counted = Counter(node.op_type for node in graph.all_nodes())
     tensors = [
-        Tensor(name, value.dtype.name.lower() if value.dtype else None, read.shape(_sizes(value.shape)))
+        Tensor(name, str(value.dtype.numpy()) if value.dtype else None, read.shape(_sizes(value.shape)))
         for name, value in graph.initializers.items()
     ]
     return Graph(dict(sorted(counted.items(), key=lambda item: (-item[1], item[0]))), tuple(tensors))

@@ -122,7 +122,7 @@ def junit(report: Report) -> str:
 
 
 def _suite(root: ET.Element, name: str, cases: list[ET.Element]) -> None:
-    suite = ET.SubElement(root, "testsuite", name=_text(name), tests=str(len(cases)))
+    suite = ET.SubElement(root, "testsuite", name=xml_text(name), tests=str(len(cases)))
     for kind, tag in _KINDS.items():
         suite.set(kind, str(sum(case.find(tag) is not None for case in cases)))
     suite.extend(cases)
@@ -151,11 +151,12 @@ def _swept(suite: str, row: SweepRow) -> ET.Element:
 
 
 def _case(suite: str, name: str, **outcome: str) -> ET.Element:
-    case = ET.Element("testcase", classname=_text(suite), name=_text(name))
+    case = ET.Element("testcase", classname=xml_text(suite), name=xml_text(name))
     for kind, message in outcome.items():
-        ET.SubElement(case, kind, message=_text(message[:500])).text = _text(message)
+        ET.SubElement(case, kind, message=xml_text(message[:500])).text = xml_text(message)
     return case
 
 
-def _text(value: str) -> str:
+def xml_text(value: str) -> str:
+    """Return text that XML 1.0 can hold; what it cannot is a question mark."""
     return _NO_XML.sub("?", value)

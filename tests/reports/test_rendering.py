@@ -18,7 +18,7 @@ from reports import collect, formats, render, render_report
 from reports.cli import REPORT
 from reports.html import PLOTLY
 from reports.markdown import markdown
-from reports.rendering import FACTS, HTML, MARKDOWN
+from reports.rendering import FACTS, FILES, HTML, MARKDOWN
 from reports.sources import Source
 from zoo.errors import UserError
 
