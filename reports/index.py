@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from reports import formats as f
 from reports import summary, sweeps
 from reports.facts import Accuracy, AccuracyRow, BenchRow, Label, Machine, Model, Modelled, Report, SweepRow
-from reports.language import tr
+from reports.language import tr, trn
 
+# A figure must not part from its name and unit at the end of a line.
+_TIE = "\N{NO-BREAK SPACE}"
 COLUMNS = ("zoo_accuracy", "zoo_speed", "reference_accuracy", "reference_speed", "cost")
 
 
@@ -126,7 +128,7 @@ def _accuracy(result: Accuracy, row: AccuracyRow) -> Figure:
 
 
 def _samples(n: int | None) -> str:
-    return "" if n is None else f"n = {f.count(n)}"
+    return "" if n is None else f"n{_TIE}={_TIE}{f.count(n)}"
 
 
 def _reference_accuracy(result: Accuracy | None) -> tuple[Figure, ...]:
@@ -180,7 +182,7 @@ def _timed(model: Model, side: str) -> tuple[Figure, ...]:
 
 def _route(row: BenchRow) -> str:
     threads = "" if row.threads is None else f" ×{row.threads}"
-    return f"{row.route or ''}{threads}, p50 {f.milliseconds(row.p50_ms)} ms"
+    return f"{row.route or ''}{threads}, p50{_TIE}{f.milliseconds(row.p50_ms)}{_TIE}ms"
 
 
 def _bench_source(row: BenchRow, machine: Machine) -> str:
@@ -206,13 +208,18 @@ def _notes(model: Model) -> tuple[str, ...]:
     failed = [item for item in model.parity[1:] if item.verdict not in (None, "pass")]
     found += [tr("{verdict} on {executor}", verdict=item.verdict, executor=item.executor) for item in failed]
     found += [
-        tr("{n} operators unsupported on {chip}", n=len(c.unsupported), chip=c.target)
+        trn(
+            "{n} operator unsupported on {chip}",
+            "{n} operators unsupported on {chip}",
+            len(c.unsupported),
+            chip=c.target,
+        )
         for c in model.modelled
         if c.unsupported
     ]
     if model.accuracy:
         changed = sum(len(row.flipped or ()) for row in model.accuracy.rows)
-        found += [tr("{n} answers changed", n=changed)] if changed else []
+        found += [trn("{n} answer changed", "{n} answers changed", changed)] if changed else []
     return tuple(found)
 
 

@@ -66,6 +66,11 @@ def meaning(name: str) -> str:
     }.get(name, name)
 
 
+def tidy(text: str) -> str:
+    """Return text as the language sets it: Chinese has no space after its full stop, where sentences were joined."""
+    return text.replace("。 ", "。") if _CATALOGUE.get() else text
+
+
 @contextmanager
 def speaking(language: str) -> Iterator[None]:
     """Write in ``language`` until the block ends."""

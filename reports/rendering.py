@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reports import html
 from reports.facts import Report
-from reports.language import speaking
+from reports.language import speaking, tidy
 from reports.markdown import markdown
 from reports.opening import open_all
 from reports.tables import csv_table, junit
@@ -16,6 +16,7 @@ from zoo.errors import UserError
 from zoo.record import dumps, write_atomically
 
 HTML, MARKDOWN, FACTS, CSV, JUNIT = html.INDEX, "report.md", "report.json", "report.csv", "junit.xml"
+_PROSE = (".html", ".md")
 # The name of each form on the command line, and its file; the first one written is what render returns.
 FILES = {"html": HTML, "markdown": MARKDOWN, "json": FACTS, "csv": CSV, "junit": JUNIT}
 
@@ -64,7 +65,7 @@ def render_report(
                 file = out / name
                 file.parent.mkdir(parents=True, exist_ok=True)
                 # Parsed JSON may hold half a surrogate pair, which UTF-8 cannot spell.
-                write_atomically(file, content.encode(errors="replace"))
+                write_atomically(file, (tidy(content) if file.suffix in _PROSE else content).encode(errors="replace"))
                 written.add(file)
     except OSError as error:
         raise UserError("the report cannot be written", place=str(out), got=str(error)) from error

@@ -10,7 +10,7 @@ from reports.facts import Accuracy, AccuracyRow, Label, LayerParity, Machine, Mo
 from reports.formats import machine
 from reports.language import tr, trn
 
-_MARKS = {"pass": "✓", "fail": "✕"}
+_MARKS = {"pass": "✓", "fail": "✕", "failed": "✕", "error": "✕"}
 
 # How many rows of an unbounded list a page shows before it points to the file.
 SHOWN = 50
