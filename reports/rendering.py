@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from reports import html
@@ -78,12 +78,13 @@ def _contents(report: Report, forms: Sequence[str], lang: str, chip: str | None)
     """Yield every file of the report; the index comes last, so that what it links to is there."""
     if "markdown" in forms:
         yield MARKDOWN, markdown(report)
-    if "json" in forms:
-        yield FACTS, dumps(report)
-    if "csv" in forms:
-        yield CSV, csv_table(report)
-    if "junit" in forms:
-        yield JUNIT, junit(report)
+    for_programs: dict[str, Callable[[Report], str]] = {"json": dumps, "csv": csv_table, "junit": junit}
+    for form, written in for_programs.items():
+        if form in forms:
+            # What programs read is the same in every language.
+            with speaking("en"):
+                content = written(report)
+            yield FILES[form], content
     if "html" in forms:
         others = [FILES[form] for form in forms if form != "html"]
         yield from html.site(report, speaks=lang, chip=chip, files=others)
