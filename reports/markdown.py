@@ -11,6 +11,7 @@ from reports.facts import Accuracy, Bench, Model, Parity, Report
 from reports.language import label, meaning, tr, trn
 from reports.language import verdict as word
 from reports.markup import code, escape, fenced, table
+from reports.port_markdown import precision_map, weight_ledger
 from reports.results import speedup
 from reports.summary import (
     SHOWN,
@@ -84,6 +85,8 @@ def _model(model: Model) -> list[list[str]]:
         blocks += _bench(model.bench)
     for chip in model.modelled:
         blocks += modelled(chip)
+    blocks += precision_map(model)
+    blocks += weight_ledger(model)
     blocks += _provenance(model)
     if model.missing:
         blocks.append([f"### {tr('Not there yet')}"])

@@ -147,3 +147,32 @@ def _help(verbs: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         main([*verbs, "--help"])
     assert leaving.value.code == 0, verbs
     return capsys.readouterr().out
+
+
+# What the README shows on data or models of the reader's own, or on a whole catalogue; these are parsed, not run.
+NOT_HERE = (
+    "bert_model.ckpt",
+    "keras.h5",
+    "dev-v1.1.json",
+    "ILSVRC2012",
+    "build/mine",
+    "zooport sweep 'timm:*'",
+    "zooport selftest",
+)
+
+
+@pytest.mark.thorough
+def test_the_readme_does_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from zoo.catalog import package_file
+
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(package_file({"package": "foolbox", "file": "data"}), "all")
+    (tmp_path / "IMAGES").mkdir()
+    for file in (tmp_path / "all").glob("imagenet_*"):
+        shutil.copy(file, tmp_path / "IMAGES")
+    ran = [
+        command for command in _whole((DOCS / "README.md").read_text()) if not any(word in command for word in NOT_HERE)
+    ]
+    assert len(ran) > 15
+    left = {command: main(shlex.split(command)[1:]) for command in ran}
+    assert set(left.values()) == {0}, left
