@@ -143,7 +143,7 @@ def calls(result: Bench) -> Chart | None:
     names = [" · ".join(part for part in (side_name(row.side), row.route) if part) for row in rows]
     values = [value for row in rows for value in row.calls_ms]
     wide = min(values) > 0 and max(values) > _DECADE * min(values)
-    axis = log_axis(tr("ms (log)"), values) if wide else {"title": title(tr("ms")), "rangemode": "tozero"}
+    axis = log_axis(tr("ms (log)"), values) if wide else {"title": title(tr("ms"))}
     tall = _BOX * len(rows) + height(0)
     drawing = figure([_box(place, row) for place, row in enumerate(rows)], names, axis)
     drawing["layout"]["height"] = tall

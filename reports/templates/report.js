@@ -76,11 +76,12 @@
     draw();
   });
 
-  // The index. Texts and keys are read once; of the matches only so many rows are shown, so that a keystroke in a table
-  // of thousands lays out a hundred rows and no more.
-  var PAGE = 100;
+  // The index. Texts and keys are read once; of the matches only so many rows are in the document at all, so that a
+  // keystroke in a table of thousands styles and lays out fifty.
+  var PAGE = 50;
   var table = document.getElementById("summary-table");
-  var entries = table ? Array.from(table.tBodies[0].rows, function (row) {
+  var body = table ? table.tBodies[0] : null;
+  var entries = table ? Array.from(body.rows, function (row) {
     var keys = {};
     row.querySelectorAll("[data-key]").forEach(function (cell) {
       var value = cell.dataset.value;
@@ -97,16 +98,16 @@
   var more = document.getElementById("more"), counter = document.getElementById("shown");
   function show() {
     var words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
-    var matching = 0;
-    order.forEach(function (entry) {
-      var fits = words.every(function (word) { return entry.text.indexOf(word) >= 0; }) &&
+    var matching = order.filter(function (entry) {
+      return words.every(function (word) { return entry.text.indexOf(word) >= 0; }) &&
         selects.every(function (select) { return !select.value || entry.facts[select.dataset.filter] === select.value; });
-      if (fits) matching += 1;
-      var hide = !fits || matching > limit;
-      if (entry.row.hidden !== hide) entry.row.hidden = hide;
     });
-    more.hidden = matching <= limit;
-    counter.textContent = phrases.shown.replace("{shown}", matching).replace("{n}", entries.length);
+    var rows = matching.slice(0, limit).map(function (entry) { return entry.row; });
+    if (rows.length !== body.rows.length || rows.some(function (row, place) { return row !== body.rows[place]; })) {
+      body.replaceChildren.apply(body, rows);
+    }
+    more.hidden = matching.length <= limit;
+    counter.textContent = phrases.shown.replace("{shown}", matching.length).replace("{n}", entries.length);
   }
   function sort(head, button) {
     var direction = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
@@ -121,7 +122,6 @@
     });
     limit = PAGE;
     show();
-    table.tBodies[0].append.apply(table.tBodies[0], order.map(function (entry) { return entry.row; }));
     button.focus();
   }
   if (tools) {
@@ -133,12 +133,15 @@
       head.append(button);
       button.addEventListener("click", function () { sort(head, button); });
     });
-    function restart() { limit = PAGE; show(); }
+    var restart = function () { limit = PAGE; show(); };
     search.addEventListener("input", restart);
     selects.forEach(function (select) { select.addEventListener("change", restart); });
     tools.addEventListener("submit", function (event) { event.preventDefault(); });
     more.addEventListener("click", function () { limit += PAGE; show(); });
     tools.hidden = entries.length <= 8;
+    // Paper has no button for more.
+    addEventListener("beforeprint", function () { limit = Infinity; show(); });
+    addEventListener("afterprint", restart);
     show();
   }
   root.classList.add("ready");

@@ -234,8 +234,8 @@ def test_hostile_names_and_errors_are_text(
 def test_two_thousand_rows_stay_usable(visit: Callable[..., Any], make: SimpleNamespace, tmp_path: Path) -> None:
     rows = make.swept(2000)
     page = visit(render_report(collect([], [Sweep("zoo", tuple(rows))]), tmp_path, forms=["html"]), 1440)
-    visible = "Array.from(document.querySelectorAll('#summary-table tbody tr')).filter(row => !row.hidden).length"
-    assert page.evaluate(visible) == 100
+    visible = "document.querySelectorAll('#summary-table tbody tr').length"
+    assert page.evaluate(visible) == 50
     page.locator("#filter").press_sequentially("model_0")
     assert page.inner_text("#shown") == "1000 of 2000 models"
     page.fill("#filter", "block.1500' bold")
@@ -252,7 +252,7 @@ def test_two_thousand_rows_stay_usable(visit: Callable[..., Any], make: SimpleNa
     page.select_option("[data-filter=verdict]", "")
     page.select_option("[data-filter=family]", "")
     page.click("#more")
-    assert page.evaluate(visible) == 200
+    assert page.evaluate(visible) == 100
     timed = page.evaluate("""() => ['m', 'mo', 'mod', 'model_1', '', 'family7', 'x', ''].map(text => {
       const box = document.getElementById('filter'), before = performance.now();
       box.value = text;
