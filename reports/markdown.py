@@ -27,6 +27,7 @@ from reports.summary import (
     verdict,
     weights,
     worst,
+    worst_layers,
 )
 from reports.sweep_markdown import swept
 
@@ -138,17 +139,21 @@ def _parity(result: Parity) -> list[list[str]]:
         cells = [[item.output, item.guard, item.verdict, item.detail] for item in result.guards]
         blocks.append(table([tr("output"), tr("guard"), tr("verdict"), tr("detail")], cells))
     if result.layers:
-        layer_heads = [tr("layer"), tr("node"), tr("verdict")]
-        layers = [
-            [
-                *(item.source, item.node, item.verdict),
-                *(f.error(item.inherited), f.error(item.injected), f.significant(item.amplified)),
-            ]
-            for item in result.layers[:SHOWN]
-        ]
-        blocks.append(table([*layer_heads, tr("inherited"), tr("injected"), tr("amplified")], layers, numbers=3))
+        blocks.append(_layers(result))
     said = ((tr("First divergence"), result.first_divergence), (tr("Diagnosis"), result.diagnosis))
     return [*blocks, [f"- {title}: {escape(line)}" for title, line in said if line]]
+
+
+def _layers(result: Parity) -> list[str]:
+    heads = [tr("layer"), tr("node"), tr("verdict"), tr("inherited"), tr("injected"), tr("amplified")]
+    rows = [
+        [
+            *(item.module or item.source, item.node, word(item.verdict or "")),
+            *(f.error(item.inherited), f.error(item.injected), f.significant(item.amplified)),
+        ]
+        for item in worst_layers(result)
+    ]
+    return table(heads, rows, numbers=3)
 
 
 def _accuracy(result: Accuracy) -> list[list[str]]:
