@@ -28,6 +28,7 @@ class BenchRow:
         samples: Timed calls.
         steady: Whether every call on the same input gave the same output while it was timed.
         error: A dead side's last words.
+        calls_ms: The single calls in the order of the rounds, so that sides can be compared round by round.
     """
 
     side: str
@@ -43,6 +44,7 @@ class BenchRow:
     steady: bool = True
     emulated: bool = False
     error: str | None = None
+    calls_ms: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
@@ -101,4 +103,5 @@ def _row(worker: Worker, batch: int) -> BenchRow:
     return BenchRow(
         spec.side, spec.route, spec.threads, p50, p90, p99, batch / (p50 / 1000.0), summary["peak_rss_bytes"],
         summary["load_s"], len(worker.seconds), summary["steady"], emulated,
+        calls_ms=[round(1000.0 * seconds, 5) for seconds in worker.seconds],
     )  # fmt: skip

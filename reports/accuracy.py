@@ -7,6 +7,7 @@ from typing import Any
 
 from reports import read
 from reports.facts import Accuracy, AccuracyRow, Flip, Published
+from reports.language import tr
 from reports.results import label_of, machine
 from reports.statistics import correct, is_small, wilson
 
@@ -79,16 +80,29 @@ def sentences(result: Accuracy, row: AccuracyRow) -> tuple[str, ...]:
     right, ported = correct(result.metric, row.original, row.n), correct(result.metric, row.port, row.n)
     if right is None or ported is None or not row.n:
         return ()
-    who = "the port on the emulator" if row.label == "emulated" else "the port"
+    who = tr("the port on the emulator") if row.label == "emulated" else tr("the port")
     said = [
-        f"{right} of {row.n} samples are right for the original and {ported} of {row.n} for {who}; "
-        f"one sample is worth {100 / row.n:.2g} points."
+        tr(
+            "{right} of {n} samples are right for the original and {ported} of {n} for {who}; "
+            "one sample is worth {points} points.",
+            right=right,
+            ported=ported,
+            n=row.n,
+            who=who,
+            points=f"{100 / row.n:.2g}",
+        )
     ]
     if row.flipped is not None:
         count = len(row.flipped)
         most = 100 * wilson(min(count, row.n), row.n)[1]
-        changed = "No answer changed" if not count else f"{count} of {row.n} answers changed"
-        said.append(f"{changed}; up to {most:.1f} % of unseen samples could change (Wilson, 95 %).")
+        changed = tr("{n} of {of} answers changed", n=count, of=row.n) if count else tr("No answer changed")
+        said.append(
+            tr(
+                "{changed}; up to {most} % of unseen samples could change (Wilson, 95 %).",
+                changed=changed,
+                most=f"{most:.1f}",
+            )
+        )
     return tuple(said)
 
 
@@ -98,8 +112,11 @@ def warning(result: Accuracy) -> str | None:
     if right is None or not result.n or not is_small(right, result.n):
         return None
     low, high = (f"{100 * end:.1f}" for end in wilson(right, result.n))
-    return (
-        f"With n = {result.n} the original's accuracy is only known to lie between {low} % and {high} % "
+    return tr(
+        "With n = {n} the original's accuracy is only known to lie between {low} % and {high} % "
         "(Wilson, 95 %): the samples compare both sides with each other, "
-        "they do not establish the accuracy of the model."
+        "they do not establish the accuracy of the model.",
+        n=result.n,
+        low=low,
+        high=high,
     )

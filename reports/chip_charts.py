@@ -10,6 +10,8 @@ from reports import chips
 from reports.facts import Modelled, ModelledOp, PublishedRate
 from reports.figure import Chart, Key, figure, height, log_axis, plain, plane, positive, safe, title
 from reports.formats import count, milliseconds, percent, significant
+from reports.language import label, tr, trn
+from reports.summary import listed
 
 _HEIGHT = 320
 # Symbol and colour of a bound, so that bounds are told apart without their colour.
@@ -24,19 +26,19 @@ _UNKNOWN = ("circle-open", "var(--muted)")
 _LARGEST, _SMALLEST = 34.0, 6.0
 _OPEN = ("square-open", "diamond-open", "circle-open")
 _DECADE = 10
+_TRACKS = ("cube", "vector", "aicpu")
 # More batches than this and their labels collide on a phone.
 _TICKS = 8
 
 
 def charts(chip: Modelled) -> dict[str, Chart | None]:
-    """Return the charts of one chip by name: ``throughput``, ``latency``, ``roofline``, ``time``."""
+    """Return the charts of one chip by name: ``throughput``, ``latency``, ``roofline``, ``time``, ``timeline``."""
     return {
-        "throughput": _over_batch(
-            chip, "Throughput", "samples/s", lambda row: row.throughput, lambda rate: rate.throughput
-        ),
-        "latency": _over_batch(chip, "Latency", "ms", lambda row: row.latency_ms, lambda rate: rate.latency_ms),
+        "throughput": _over_batch(chip, "samples/s", lambda row: row.throughput, lambda rate: rate.throughput),
+        "latency": _over_batch(chip, "ms", lambda row: row.latency_ms, lambda rate: rate.latency_ms),
         "roofline": roofline(chip),
         "time": time_shares(chip),
+        "timeline": timeline(chip),
     }
 
 
@@ -55,12 +57,14 @@ def roofline(chip: Modelled) -> Chart | None:
         traces.append(_dots(keys[-1], of_bound, chip))
     x, y = (
         log_axis(text, ends)
-        for text, ends in zip(("operations per byte (log)", "10⁹ operations/s (log)"), axes, strict=True)
+        for text, ends in zip((tr("operations per byte (log)"), tr("10⁹ operations/s (log)")), axes, strict=True)
     )
     return Chart(
-        title=f"Roofline {chips.at_batch(chip)}".rstrip(),
-        alt="Modelled rate of each kernel over its operations per byte, on logarithmic axes, below the roofs of cube, "
-        "vector unit and memory. The table of kernels has the longest.",
+        title=f"{tr('Roofline')} {chips.at_batch(chip)}".rstrip(),
+        alt=tr(
+            "Modelled rate of each kernel over its operations per byte, on logarithmic axes, below the roofs of cube, "
+            "vector unit and memory. The table of kernels has the longest."
+        ),
         height=_HEIGHT,
         figure=plane(traces, x, y, _HEIGHT),
         legend=tuple(keys),
@@ -88,11 +92,11 @@ def _roofs(chip: Modelled, x: Sequence[float]) -> list[tuple[Key, list[float], l
     for name, roof, dash in (("cube", roofs.cube_gops, "solid"), ("vector", roofs.vector_gops, "longdash")):
         if roof is not None and positive(roof):
             ridge = roof / slope if slope else x[0]
-            key = Key(dash, f"var(--{name})", f"{name} roof, {words[name]}")
+            key = Key(dash, f"var(--{name})", tr("{name} roof, {rate}", name=chips.part_name(name), rate=words[name]))
             found.append((key, [min(max(x[0], ridge), x[1]), x[1]], [roof, roof]))
     if slope:
         end = min(x[1], top / slope) if top else x[1]
-        key = Key("dot", "var(--bandwidth)", f"memory roof, {words['memory']}")
+        key = Key("dot", "var(--bandwidth)", tr("memory roof, {rate}", rate=words["memory"]))
         found.append((key, [x[0], end], [slope * x[0], slope * end]))
     return found
 
@@ -105,7 +109,7 @@ def _line(key: Key, x: list[float], y: list[float]) -> dict[str, Any]:
 
 
 def _bound(name: str) -> str:
-    return f"bound by {name}" if name in _BOUNDS else name
+    return tr("bound by {bound}", bound=chips.part_name(name)) if name in _BOUNDS else chips.part_name(name)
 
 
 def _by_bound(ops: Iterable[ModelledOp]) -> dict[str, list[ModelledOp]]:
@@ -138,8 +142,16 @@ def _dots(key: Key, ops: Sequence[ModelledOp], chip: Modelled) -> dict[str, Any]
 
 
 def _hover(op: ModelledOp, total_us: float) -> str:
-    time = f"{significant(op.time_us)} µs, {percent(chips.share(op, total_us), 1)} of the time (modelled)"
-    rate = f"{significant(op.intensity)} operations per byte, {significant(op.gops)}·10⁹ operations/s"
+    time = tr(
+        "{time} µs, {share} of the time (modelled)",
+        time=significant(op.time_us),
+        share=percent(chips.share(op, total_us), 1),
+    )
+    rate = tr(
+        "{intensity} operations per byte, {rate}·10⁹ operations/s",
+        intensity=significant(op.intensity),
+        rate=significant(op.gops),
+    )
     lines = (op.op or op.name or "", op.name if op.op else "", op.source or "", time, rate)
     return "<br>".join(safe(line) for line in lines if line)
 
@@ -150,16 +162,17 @@ def _has_a_place(op: ModelledOp) -> bool:
 
 
 def _roofline_note(chip: Modelled) -> str:
-    note = (
+    note = tr(
         "Bytes are all that a kernel reads and writes; above the memory roof the on-chip L2 serves a part of them. "
         "Areas are shares of the time."
     )
     missing = [op for op in chip.ops if chips.time_of(op) and not _has_a_place(op)]
     if not missing:
         return note
-    kernels = f"{count(len(missing))} kernel{'' if len(missing) == 1 else 's'}"
+    kernels = trn("{n} kernel", "{n} kernels", len(missing), n=count(len(missing)))
     spent = math.fsum(map(chips.time_of, missing)) / chips.execution_us(chip)
-    return f"{note} Not shown: {kernels} without arithmetic, {percent(spent, 1)} of the time."
+    left = tr("Not shown: {kernels} without arithmetic, {share} of the time.", kernels=kernels, share=percent(spent, 1))
+    return f"{note} {left}"
 
 
 def time_shares(chip: Modelled) -> Chart | None:
@@ -168,25 +181,86 @@ def time_shares(chip: Modelled) -> Chart | None:
     if not parts:
         return None
     bounds = chips.by_bound(chip)
-    whole = chips.Part("all", 1.0, {part.name: part.share for part in bounds})
+    whole = chips.Part(tr("all"), 1.0, {part.name: part.share for part in bounds})
     rows = [whole, *parts] if len(parts) > 1 else parts
-    keys = [Key("bar", _BOUNDS.get(part.name, _UNKNOWN)[1], f"{part.name} {percent(part.share, 1)}") for part in bounds]
+    keys = [Key("bar", _BOUNDS.get(part.name, _UNKNOWN)[1], _share(part)) for part in bounds]
     traces = [_bars(key.colour, part.name, rows) for key, part in zip(keys, bounds, strict=True)]
     drawing = figure(
         traces,
-        [row.name for row in rows],
-        {"title": title("share of the time of an execution"), "range": [0, 1], "tickformat": ".0%", "nticks": 6},
+        [chips.part_name(row.name) for row in rows],
+        {"title": title(tr("share of the time of an execution")), "range": [0, 1], "tickformat": ".0%", "nticks": 6},
     )
     drawing["layout"]["barmode"] = "stack"
     return Chart(
-        title=f"Where the time goes {chips.at_batch(chip)}".rstrip(),
-        alt=f"Share of the modelled time by operators and by what bounds them: "
-        f"{', '.join(f'{row.name} {percent(row.share, 1)}' for row in parts)}.",
+        title=f"{tr('Where the time goes')} {chips.at_batch(chip)}".rstrip(),
+        alt=tr(
+            "Share of the modelled time by operators and by what bounds them: {shares}.",
+            shares=listed(map(_share, parts)),
+        ),
         height=height(len(rows)),
         figure=drawing,
         legend=tuple(keys),
         label="modelled",
     )
+
+
+def timeline(chip: Modelled) -> Chart | None:
+    """Return the kernels of one execution over time, a track for each unit; kernels follow one another."""
+    placed, now = [], 0.0
+    for op in chip.ops:
+        spent = chips.time_of(op)
+        if spent:
+            placed.append((now, op))
+        now += spent
+    if not placed:
+        return None
+    tracks = sorted({op.unit or chips.UNKNOWN for _, op in placed}, key=lambda unit: (unit not in _TRACKS, unit))
+    bounds = _by_bound(op for _, op in placed)
+    keys = [Key("bar", _BOUNDS.get(bound, _UNKNOWN)[1], _bound(bound)) for bound in bounds]
+    traces = [
+        _spans(key.colour, [(start, op) for start, op in placed if (op.bound or chips.UNKNOWN) == bound], tracks, now)
+        for key, bound in zip(keys, bounds, strict=True)
+    ]
+    drawing = figure(traces, [chips.part_name(unit) for unit in tracks], {"title": title("µs"), "range": [0, now]})
+    drawing["layout"]["xaxis"]["fixedrange"] = False
+    drawing["layout"]["dragmode"] = "zoom"
+    return Chart(
+        title=f"{tr('Timeline')} {chips.at_batch(chip)}".rstrip(),
+        alt=tr(
+            "Modelled course of one execution: every kernel over time, by unit. The table of kernels has the longest."
+        ),
+        height=height(len(tracks)),
+        figure=drawing,
+        legend=tuple(keys),
+        label="modelled",
+        note=tr("Kernels follow one another. Drag to zoom, double-click to see all."),
+        zoom=True,
+    )
+
+
+def _spans(
+    colour: str, placed: Sequence[tuple[float, ModelledOp]], tracks: Sequence[str], whole: float
+) -> dict[str, Any]:
+    import plotly.graph_objects as go
+
+    return plain(
+        go.Bar(
+            orientation="h",
+            width=0.7,
+            base=[start for start, _ in placed],
+            x=[chips.time_of(op) for _, op in placed],
+            y=[tracks.index(op.unit or chips.UNKNOWN) for _, op in placed],
+            text=[_hover(op, whole) for _, op in placed],
+            textposition="none",
+            hovertemplate="%{text}<extra></extra>",
+            # A seam in the ground's colour keeps neighbours of one colour apart.
+            marker={"color": colour, "line": {"width": 0.5, "color": "var(--raised)"}},
+        )
+    )
+
+
+def _share(part: chips.Part) -> str:
+    return f"{chips.part_name(part.name)} {percent(part.share, 1)}"
 
 
 def _bars(colour: str, bound: str, rows: Sequence[chips.Part]) -> dict[str, Any]:
@@ -200,7 +274,8 @@ def _bars(colour: str, bound: str, rows: Sequence[chips.Part]) -> dict[str, Any]
             x=[row.bounds[bound] for _, row in drawn],
             y=[place for place, _ in drawn],
             text=[
-                f"{safe(row.name)}<br>{safe(_bound(bound))}: {percent(row.bounds[bound], 1)} of the time (modelled)"
+                f"{safe(chips.part_name(row.name))}<br>{safe(_bound(bound))}: "
+                + tr("{share} of the time (modelled)", share=percent(row.bounds[bound], 1))
                 for _, row in drawn
             ],
             textposition="none",
@@ -212,7 +287,6 @@ def _bars(colour: str, bound: str, rows: Sequence[chips.Part]) -> dict[str, Any]
 
 def _over_batch(
     chip: Modelled,
-    name: str,
     unit: str,
     modelled: Callable[[Any], float | None],
     published: Callable[[PublishedRate], float],
@@ -222,38 +296,43 @@ def _over_batch(
     if len(rows) < 2 and not (rows and curves):
         return None
     batches = sorted({row.batch for row in rows if row.batch} | {rate.batch for rate in chip.published})
-    key = Key("circle", "var(--modelled)", "modelled")
+    key = Key("circle", "var(--modelled)", label("modelled"))
     points = [(row.batch or 0, modelled(row) or 0.0) for row in rows]
     keys, traces = [key], [_curve(key, points, unit, "lines+markers", key.text)]
     for curve in curves:
         symbol = _OPEN[(curve.number - 1) % len(_OPEN)]
         several = f" {curve.number}" if len(curves) > 1 else ""
-        keys.append(Key(symbol, "var(--published)", f"published{several}"))
+        keys.append(Key(symbol, "var(--published)", f"{label('published')}{several}"))
         points = [(rate.batch, published(rate)) for rate in curve.rates]
         first = curve.rates[0]
-        words = "<br>".join(safe(line) for line in (f"published{several}: {first.source}", first.options) if line)
+        words = "<br>".join(
+            safe(line) for line in (f"{label('published')}{several}: {first.source}", first.options) if line
+        )
         traces.append(_curve(keys[-1], points, unit, "markers", words))
     y = _value_axis(unit, [value for trace in traces for value in trace["y"]])
-    alt = f"{name} over the batch in {unit}: modelled{', and published measurements' if curves else ''}. "
     return Chart(
-        title=f"{name} over the batch",
-        alt=alt + "The tables have the same figures.",
+        title=_curve_title(unit),
+        alt=tr("{chart}: modelled, with published measurements where there are any.", chart=_curve_title(unit)),
         height=_HEIGHT - 60,
         figure=plane(traces, _batch_axis(batches), y, _HEIGHT - 60),
         legend=tuple(keys),
-        note=f"Modelled; {chips.worth(chip.validation)}.",
+        note=tr("Modelled; {worth}.", worth=chips.worth(chip.validation)),
     )
+
+
+def _curve_title(unit: str) -> str:
+    return tr("Latency over the batch, ms") if unit == "ms" else tr("Throughput over the batch, samples/s")
 
 
 def _value_axis(unit: str, values: Sequence[float]) -> dict[str, Any]:
     # A latency grows with the batch: over decades the small batches would lie on a linear axis' zero.
     if unit == "ms" and max(values) >= _DECADE * min(values):
-        return log_axis(f"{unit} (log)", values)
-    return {"title": title(unit), "rangemode": "tozero"}
+        return log_axis(tr("ms (log)"), values)
+    return {"title": title(tr("ms") if unit == "ms" else tr("samples/s")), "rangemode": "tozero"}
 
 
 def _batch_axis(batches: Sequence[int]) -> dict[str, Any]:
-    axis = log_axis("batch (log)", batches)
+    axis = log_axis(tr("batch (log)"), batches)
     if len(batches) <= _TICKS:
         axis |= {"tickvals": list(batches), "ticktext": [str(batch) for batch in batches]}
     return axis
@@ -268,7 +347,9 @@ def _curve(key: Key, points: Sequence[tuple[int, float]], unit: str, mode: str, 
             mode=mode,
             x=[batch for batch, _ in points],
             y=[value for _, value in points],
-            text=[f"batch {count(batch)}: {show(value)} {unit}<br>{words}" for batch, value in points],
+            text=[
+                f"{tr('batch {batch}', batch=count(batch))}: {show(value)} {unit}<br>{words}" for batch, value in points
+            ],
             hovertemplate="%{text}<extra></extra>",
             line={"width": 2, "color": key.colour},
             marker={"size": 9, "color": key.colour, "symbol": key.symbol, "line": {"width": 2, "color": key.colour}},

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 
 from reports import formats
 from reports.facts import Modelled, ModelledOp, OperatorSupport, PublishedRate, Validation
+from reports.language import tr, trn
+from reports.summary import listed
 
 # How many kernels the table of the page shows; report.json has all.
 LONGEST = 15
 # How many kinds of operators have a bar of their own; the others share one.
 KINDS = 8
 BOUNDS = ("cube", "vector", "bandwidth", "launch")
-_UNITS = {"cube": "on the cube", "vector": "on the vector unit", "aicpu": "on the AI CPU", "unsupported": "unsupported"}
-PUBLISHED = (
-    "Measured by others on the chip, of the very model: source reference and inputs are those that were published. "
-    "The cost model's constants may have been fitted on these measurements; its error was found on models left out."
-)
-ENERGY = "Energy is an upper estimate: the board's power limit times the modelled latency of one execution."
+_UNITS = ("cube", "vector", "aicpu", "unsupported")
 UNKNOWN = "not recorded"
 OTHERS = "others"
 OUTSIDE = "outside the kernels"
@@ -41,6 +38,32 @@ class Curve:
 
     number: int
     rates: tuple[PublishedRate, ...]
+
+
+def published_words() -> str:
+    """Return what published rates are, and what they are not."""
+    return tr(
+        "Measured by others on the chip, of the very model: source reference and inputs are those that were published. "
+        "The cost model's constants may have been fitted on these measurements; its error was found on models left out."
+    )
+
+
+def energy_words() -> str:
+    """Return what the column of energies is."""
+    return tr("Energy is an upper estimate: the board's power limit times the modelled latency of one execution.")
+
+
+def part_name(name: str) -> str:
+    """Return a part of the time, or a bound, in the report's language; an operator keeps its name."""
+    return {
+        "cube": tr("cube"),
+        "vector": tr("vector"),
+        "bandwidth": tr("bandwidth"),
+        "launch": tr("launch"),
+        UNKNOWN: tr("not recorded"),
+        OTHERS: tr("others"),
+        OUTSIDE: tr("outside the kernels"),
+    }.get(name, name)
 
 
 def execution_us(chip: Modelled) -> float:
@@ -110,15 +133,15 @@ def largest_batch(chip: Modelled) -> int | None:
 def at_batch(chip: Modelled) -> str:
     """Return ``at batch 64``, or nothing where the batch is not recorded."""
     batch = largest_batch(chip)
-    return "" if batch is None else f"at batch {formats.count(batch)}"
+    return "" if batch is None else tr("at batch {batch}", batch=formats.count(batch))
 
 
 def roofs(chip: Modelled) -> dict[str, str]:
     """Return the chip's roofs by name, with their units."""
     known = chip.roofs
     found = {
-        "cube": known.cube_gops and f"{_rate(known.cube_gops)} operations/s",
-        "vector": known.vector_gops and f"{_rate(known.vector_gops)} operations/s",
+        "cube": known.cube_gops and tr("{rate} operations/s", rate=_rate(known.cube_gops)),
+        "vector": known.vector_gops and tr("{rate} operations/s", rate=_rate(known.vector_gops)),
         "memory": known.dram_bytes_per_s and f"{formats.significant(known.dram_bytes_per_s / 1e9)} GB/s",
     }
     return {name: value for name, value in found.items() if value}
@@ -131,40 +154,55 @@ def _rate(gops: float) -> str:
 def validation(known: Validation, target: str) -> str:
     """Return the validation error that every modelled figure carries, as a sentence without its full stop."""
     if known.found is False:
-        return f"no measurement of this chip was found: the cost model's error on {target} is not known"
+        return tr("no measurement of this chip was found: the cost model's error on {chip} is not known", chip=target)
     parts = [
-        f"median error {formats.percent(known.median_ape, 1)}" if _finite(known.median_ape) else None,
-        f"rank correlation {known.spearman:.2f}" if known.spearman is not None and _finite(known.spearman) else None,
-        f"{formats.percent(known.within)} within 1.5 times" if _finite(known.within) else None,
+        tr("median error {error}", error=formats.percent(known.median_ape, 1)) if _finite(known.median_ape) else None,
+        tr("rank correlation {rho}", rho=formats.fixed(known.spearman, 2)) if _finite(known.spearman) else None,
+        tr("{share} within 1.5 times", share=formats.percent(known.within)) if _finite(known.within) else None,
     ]
-    said = ", ".join(part for part in parts if part)
+    said = listed(part for part in parts if part)
     if not said:
-        return "the cost model's error is not recorded"
-    over = [_counted(known.rows, "measurement"), _counted(known.models, "model")]
-    basis = " of ".join(part for part in over if part)
-    where = f" of {known.chip}" if known.chip and known.chip != target else ""
+        return tr("the cost model's error is not recorded")
+    where = tr(" of {chip}", chip=known.chip) if known.chip and known.chip != target else ""
     families = (
-        f"; {formats.percent(known.families_median_ape, 1)} where a model's whole family was left out"
+        tr(
+            "; {error} where a model's whole family was left out",
+            error=formats.percent(known.families_median_ape, 1),
+        )
         if _finite(known.families_median_ape)
         else ""
     )
-    on = f" on {basis}{where} that it was not fitted on" if basis else where
-    return f"validation of the cost model: {said}{on}{families}"
+    basis = _basis(known)
+    on = tr(" on {basis}{where} that it was not fitted on", basis=basis, where=where) if basis else where
+    return tr("validation of the cost model: {said}", said=f"{said}{on}{families}")
+
+
+def _basis(known: Validation) -> str:
+    """Return ``112 measurements of 14 models``, or what of it is recorded."""
+    rows = (
+        None
+        if known.rows is None
+        else trn("{n} measurement", "{n} measurements", known.rows, n=formats.count(known.rows))
+    )
+    models = (
+        None if known.models is None else trn("{n} model", "{n} models", known.models, n=formats.count(known.models))
+    )
+    if rows and models:
+        return tr("{rows} of {models}", rows=rows, models=models)
+    return rows or models or ""
 
 
 def worth(known: Validation) -> str:
     """Return that error in a few words, to stand beside each table and chart."""
     if known.found is False:
-        return "not validated: no measurement of this chip was found"
-    return f"median error {formats.percent(known.median_ape, 1)}" if _finite(known.median_ape) else "error not recorded"
+        return tr("not validated: no measurement of this chip was found")
+    if not _finite(known.median_ape):
+        return tr("error not recorded")
+    return tr("median error {error}", error=formats.percent(known.median_ape, 1))
 
 
 def _finite(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _counted(number: int | None, noun: str) -> str | None:
-    return None if number is None else f"{formats.count(number)} {noun}{'' if number == 1 else 's'}"
 
 
 def curves(chip: Modelled) -> list[Curve]:
@@ -202,14 +240,24 @@ def unexplained(chip: Modelled) -> tuple[str, ...]:
 def support(chip: Modelled) -> str | None:
     """Return how many operators run where: ``21 on the cube, 27 on the vector unit``."""
     if any(item.count is None for item in chip.compatibility.operators):
-        return "how many operators run where is not recorded"
+        return tr("how many operators run where is not recorded")
     counts: dict[str, int] = {}
     for item in chip.compatibility.operators:
         unit = item.unit or UNKNOWN
         counts[unit] = counts.get(unit, 0) + (item.count or 0)
-    order: Sequence[str] = [*(unit for unit in _UNITS if unit in counts), *sorted(counts.keys() - _UNITS.keys())]
-    said = ", ".join(f"{formats.count(counts[unit])} {_UNITS.get(unit, unit)}" for unit in order)
-    return f"operators of the graph: {said}" if said else None
+    order: Sequence[str] = [*(unit for unit in _UNITS if unit in counts), *sorted(counts.keys() - set(_UNITS))]
+    said = listed(_on_unit(unit, counts[unit]) for unit in order)
+    return tr("operators of the graph: {said}", said=said) if said else None
+
+
+def _on_unit(unit: str, number: int) -> str:
+    said = {
+        "cube": tr("{n} on the cube", n=formats.count(number)),
+        "vector": tr("{n} on the vector unit", n=formats.count(number)),
+        "aicpu": tr("{n} on the AI CPU", n=formats.count(number)),
+        "unsupported": tr("{n} unsupported", n=formats.count(number)),
+    }
+    return said.get(unit, f"{formats.count(number)} {unit}")
 
 
 def conditions(chip: Modelled) -> list[str]:
@@ -217,10 +265,10 @@ def conditions(chip: Modelled) -> list[str]:
     known = chip.compatibility
     said = list(known.notes)
     if known.dynamic:
-        said.append(f"symbolic dimensions that need a size or gears: {', '.join(known.dynamic)}")
+        said.append(tr("symbolic dimensions that need a size or gears: {names}", names=", ".join(known.dynamic)))
     for kind, number in (("int64", known.int64), ("float64", known.float64)):
         if number:
-            said.append(f"values of type {kind} computed on the chip: {formats.count(number)}")
+            said.append(tr("values of type {kind} computed on the chip: {n}", kind=kind, n=formats.count(number)))
     return said
 
 

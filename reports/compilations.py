@@ -16,6 +16,7 @@ from reports.facts import (
     Roofs,
     Validation,
 )
+from reports.port_facts import PrecisionSearch
 
 
 def target(name: str, data: Mapping[str, Any]) -> str:
@@ -39,7 +40,30 @@ def modelled(name: str, data: Mapping[str, Any], published: tuple[PublishedRate,
         validation=_validation(data),
         calibration=read.text(data.get("calibration")),
         published=published,
+        search=_search(data.get("search")),
     )
+
+
+def _search(value: Any) -> PrecisionSearch | None:
+    data = read.mapping(value)
+    if not data:
+        return None
+    holds = data.get("holds")
+    return PrecisionSearch(
+        mode=read.text(data.get("mode")),
+        metric=read.text(data.get("metric")),
+        limit=read.number(data.get("limit")),
+        before=read.number(data.get("before")),
+        after=read.number(data.get("after")),
+        holds=holds if isinstance(holds, bool) else None,
+        operators=read.integer(data.get("operators")),
+        keep=tuple(_kept(item) for item in read.records(data.get("keep"))),
+    )
+
+
+def _kept(data: Mapping[str, Any]) -> str:
+    where = read.text(data.get("module")) or read.text(data.get("node")) or "?"
+    return " ".join(part for part in (where, read.text(data.get("op")), read.text(data.get("line"))) if part)
 
 
 def _validation(data: Mapping[str, Any]) -> Validation:

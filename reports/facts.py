@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from reports.port_facts import Graph, Ledger, OperatorLoss, PrecisionSearch
+
 Label = Literal["measured", "emulated", "modelled", "published"]
 
 SCHEMA = "zooport.report/1"
@@ -119,7 +121,22 @@ class Guard:
 
 @dataclass(frozen=True)
 class LayerParity:
-    """One layer, compared on the original's inputs."""
+    """One layer, compared on the original's inputs.
+
+    Attributes:
+        source: The original's operation.
+        node: The port's node.
+        inherited: Relative error of its inputs, from the layers before.
+        injected: Relative error that it adds on the original's own inputs.
+        amplified: Error of its output over the error of its inputs.
+        verdict: ``pass`` or ``fail``.
+        module: Module of the original.
+        line: Line of the original.
+        op: Type of the node.
+        ratio: Its own error over the original's.
+        limit: Most that the ratio may be.
+        note: What else is to be said.
+    """
 
     source: str | None
     node: str | None
@@ -127,6 +144,12 @@ class LayerParity:
     injected: float | None
     amplified: float | None
     verdict: str | None
+    module: str | None = None
+    line: str | None = None
+    op: str | None = None
+    ratio: float | None = None
+    limit: float | None = None
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -144,6 +167,11 @@ class Parity:
     first_divergence: str | None
     diagnosis: str | None
     machine: Machine
+    precision: str | None = None
+    decided_by: str | None = None
+    notes: tuple[str, ...] = ()
+    operators: tuple[OperatorLoss, ...] = ()
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -197,7 +225,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class BenchRow:
-    """The latency of one side on one route."""
+    """The latency of one side on one route.
+
+    ``calls_ms`` are the single calls in the order of the rounds: call ``i`` of all sides ran in the same round.
+    ``interval`` is the 95 % interval of ``p50_ms``.
+    """
 
     label: Label
     side: str | None
@@ -210,6 +242,9 @@ class BenchRow:
     peak_rss_bytes: float | None
     load_s: float | None
     samples: int | None
+    calls_ms: tuple[float, ...] = ()
+    interval: tuple[float, float] | None = None
+    error: str | None = None
 
 
 @dataclass(frozen=True)
@@ -376,6 +411,7 @@ class Modelled:
     validation: Validation
     calibration: str | None
     published: tuple[PublishedRate, ...] = ()
+    search: PrecisionSearch | None = None
 
 
 @dataclass(frozen=True)
@@ -405,6 +441,34 @@ class Model:
     modelled: tuple[Modelled, ...]
     missing: tuple[Missing, ...]
     reproduce: tuple[str, ...]
+    family: str | None = None
+    graph: Graph = field(default_factory=Graph)
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True)
+class SweepRow:
+    """What became of one model of a sweep; ``stage`` is the last that it came to."""
+
+    source: str
+    family: str | None
+    status: str | None
+    stage: str | None
+    verdict: str | None
+    ratio: float | None
+    seconds: float | None
+    peak_rss_bytes: float | None
+    nodes: int | None
+    fallback: str | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep: many models, ported and checked each in a process of its own."""
+
+    directory: str
+    rows: tuple[SweepRow, ...]
 
 
 @dataclass(frozen=True)
@@ -414,3 +478,4 @@ class Report:
     schema: str = SCHEMA
     labels: dict[Label, str] = field(default_factory=lambda: dict(LABELS))
     models: tuple[Model, ...] = ()
+    sweeps: tuple[Sweep, ...] = ()

@@ -32,7 +32,8 @@ class Key:
 class Chart:
     """One chart: what it shows in words, its legend, and the JSON that Plotly draws.
 
-    ``label`` stands beside the title where all figures came about in one way; ``note`` says below what is left out.
+    ``label`` stands beside the title where all figures came about in one way; ``note`` says below what is left out;
+    ``zoom`` lets a pointer drag over a part to enlarge it.
     """
 
     title: str
@@ -42,6 +43,7 @@ class Chart:
     legend: tuple[Key, ...]
     label: Label | None = None
     note: str = ""
+    zoom: bool = False
 
 
 def figure(traces: list[dict[str, Any]], rows: Sequence[str], x: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from reports.facts import Accuracy, Machine
+from reports.language import tr, trn
 
 _MINUS = "−"
 
@@ -88,7 +89,7 @@ def change(result: Accuracy, value: float | None) -> str:
         return significant(value)
     scaled, places = (100 * value, 1) if result.counted else (value, 4)
     text = f"{scaled:+.{places}f}" if scaled else f"{0:.{places}f}"
-    return f"{_signed(text)}{' pt' if result.counted else ''}"
+    return tr("{difference} pt", difference=_signed(text)) if result.counted else _signed(text)
 
 
 def between(result: Accuracy, ends: tuple[float, float] | None, signed: bool = False) -> str:
@@ -96,7 +97,12 @@ def between(result: Accuracy, ends: tuple[float, float] | None, signed: bool = F
     if ends is None:
         return ""
     one = change if signed else score
-    return f"{one(result, ends[0])} to {one(result, ends[1])}"
+    return tr("{low} to {high}", low=one(result, ends[0]), high=one(result, ends[1]))
+
+
+def span(ends: tuple[float, float] | None) -> str:
+    """Return the interval of a latency."""
+    return "" if ends is None else tr("{low} to {high}", low=significant(ends[0]), high=significant(ends[1]))
 
 
 def published(result: Accuracy) -> str:
@@ -114,8 +120,8 @@ def machine(value: Machine) -> str:
     """Return a machine as one line, empty where nothing was recorded."""
     parts = [
         value.cpu,
-        f"{value.cores} core{'' if value.cores == 1 else 's'}" if value.cores is not None else None,
-        f"{size(value.memory_bytes)} memory" if value.memory_bytes is not None else None,
+        trn("{n} core", "{n} cores", value.cores) if value.cores is not None else None,
+        tr("{size} memory", size=size(value.memory_bytes)) if value.memory_bytes is not None else None,
         value.os,
         f"Python {value.python}" if value.python else None,
     ]

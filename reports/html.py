@@ -1,45 +1,97 @@
-"""Fills the page template: one self-contained HTML file that loads nothing and runs no script but its own."""
+"""Fills the page templates: a site of an index and a page for each model that loads nothing from elsewhere."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import re
+from collections.abc import Iterator, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reports import accuracy, chip_charts, chips, formats, latency_charts, parity_charts, results, summary
-from reports.facts import Report
+from reports import (
+    accuracy,
+    accuracy_charts,
+    chip_charts,
+    chips,
+    formats,
+    index,
+    language,
+    latency_charts,
+    layer_charts,
+    parity_charts,
+    results,
+    summary,
+    sweeps,
+)
+from reports.facts import Model, Report
 from zoo.errors import missing_extra
 
 if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
+INDEX, COVERAGE, PLOTLY, MODELS = "index.html", "coverage.html", "assets/plotly.min.js", "models"
 _TEMPLATES = Path(__file__).parent / "templates"
+# More models than this and a chart of all of them is taller than a screen and says less than the table.
+_CHARTED = 30
 
 
-def page(report: Report) -> str:
-    """Return the report as one HTML page.
+def need_extras() -> None:
+    """Refuse before anything is written where a package of the extra ``reports`` is missing.
 
     Raises:
-        UserError: If the extra ``reports`` is not installed.
+        UserError: Naming the package.
+    """
+    for package, what in (("jinja2", "the HTML report"), ("plotly.graph_objects", "the charts of the HTML report")):
+        try:
+            import_module(package)
+        except ImportError as error:
+            raise missing_extra(package.partition(".")[0], "reports", what) from error
+
+
+def site(
+    report: Report, *, speaks: str = "en", chip: str | None = None, files: Sequence[str] = ()
+) -> Iterator[tuple[str, str]]:
+    """Yield every file of the site as path and text, one at a time, the index last.
+
+    Args:
+        report: The facts.
+        speaks: The language, one of ``reports.language.LANGUAGES``; whoever calls has switched to it.
+        chip: The chip whose speed the index shows; by default the one that most models were compiled for.
+        files: The other files of the report, which every page links to.
     """
     environment = _environment()
-    drawn = _charts(report)
-    scripts = {"theme": _asset("theme.js"), "page": _asset("report.js")}
-    if _any_chart(drawn):
-        scripts["plotly"] = _plotly()
-    policy = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values())
-    template = environment.get_template("index.html.j2")
-    return template.render(report=report, charts=drawn, css=_asset("report.css"), scripts=scripts, policy=policy)
+    shared = {"report": report, "tag": language.TAGS[speaks], "files": files, "css": _asset("report.css")}
+    any_chart = False
+    for model in report.models:
+        drawn = _model_charts(model)
+        any_chart = any_chart or _any_chart(drawn)
+        page = environment.get_template("model.html.j2")
+        yield index.page_of(model), page.render(**shared, **_scripts(drawn), root="../", model=model, drawn=drawn)
+    if report.sweeps:
+        yield COVERAGE, environment.get_template("coverage.html.j2").render(**shared, **_scripts([]), root="")
+    overview, rows = _overview(report), index.rows(report, chip)
+    if any_chart or _any_chart(overview):
+        yield PLOTLY, _plotly()
+    yield (
+        INDEX,
+        environment.get_template("index.html.j2").render(
+            **shared,
+            **_scripts(overview),
+            root="",
+            charts=overview,
+            rows=rows,
+            columns=index.columns(rows),
+            chip=chip or index.chosen_chip(report.models),
+        ),
+    )
 
 
 def _environment() -> Environment:
-    try:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
-    except ImportError as error:
-        raise missing_extra("jinja2", "reports", "the HTML report") from error
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
@@ -47,7 +99,14 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals.update(f=formats, s=summary, a=accuracy, c=chips, speedup=results.speedup)
+    environment.globals.update(
+        {"f": formats, "s": summary, "a": accuracy, "c": chips, "w": sweeps, "speedup": results.speedup},
+        _=language.tr,
+        n_=language.trn,
+        word=language.verdict,
+        meaning=language.meaning,
+        label_name=language.label,
+    )
     environment.filters["breakable"] = _breakable
     # A line must not break between a number and its percent sign.
     environment.filters["tied"] = lambda value: value.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -61,22 +120,32 @@ def _breakable(value: str) -> Markup:
     return Markup(re.sub(r"(?<=[\w.])([_./:-])(?=\w)", r"\1<wbr>", str(escape(value))))
 
 
-def _charts(report: Report) -> dict[str, Any]:
-    """Return the charts of the overview and, by anchor, those of each model."""
-    several = len(report.models) > 1
-    try:
-        overview = [parity_charts.overview(report.models), latency_charts.overview(report.models)] if several else []
-        models = {
-            model.anchor: {
-                "parity": [parity_charts.output_errors(result) for result in model.parity],
-                "latency": latency_charts.routes(model.bench) if model.bench else None,
-                "chips": [chip_charts.charts(chip) for chip in model.modelled],
-            }
-            for model in report.models
-        }
-    except ImportError as error:
-        raise missing_extra("plotly", "reports", "the charts of the HTML report") from error
-    return {"overview": overview, "models": models}
+def _scripts(drawn: Any) -> dict[str, Any]:
+    """Return a page's scripts, and the policy that lets only these run."""
+    scripts = {"theme": _asset("theme.js"), "page": _asset("report.js")}
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in scripts.values())
+    charted = _any_chart(drawn)
+    # 'self' is no origin for a page opened from a folder; the scheme is.
+    policy = f"{hashes} 'self' file:" if charted else hashes
+    return {"scripts": scripts, "policy": policy, "plotly": PLOTLY if charted else None}
+
+
+def _model_charts(model: Model) -> dict[str, Any]:
+    """Return the charts of one model by place."""
+    return {
+        "parity": [parity_charts.output_errors(result) for result in model.parity],
+        "layers": [layer_charts.layers(result) for result in model.parity],
+        "accuracy": accuracy_charts.differences(model.accuracy) if model.accuracy else None,
+        "latency": latency_charts.routes(model.bench) if model.bench else None,
+        "calls": latency_charts.calls(model.bench) if model.bench else None,
+        "chips": [chip_charts.charts(chip) for chip in model.modelled],
+    }
+
+
+def _overview(report: Report) -> list[Any]:
+    if not 1 < len(report.models) <= _CHARTED:
+        return []
+    return [parity_charts.overview(report.models), latency_charts.overview(report.models)]
 
 
 def _any_chart(drawn: Any) -> bool:
@@ -86,10 +155,10 @@ def _any_chart(drawn: Any) -> bool:
 
 
 def _plotly() -> str:
-    # The wheel ships only the full library; a page without charts goes without its 5 MB.
+    # The wheel ships only the full library: 5 MB, once for the whole site.
     from plotly.offline import get_plotlyjs
 
-    return str(get_plotlyjs()).replace("\r\n", "\n").replace("</script", "<\\/script")
+    return str(get_plotlyjs()).replace("\r\n", "\n")
 
 
 def _asset(name: str) -> str:

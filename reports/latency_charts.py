@@ -8,8 +8,16 @@ from typing import Any
 from reports.facts import Bench, BenchRow, Model
 from reports.figure import Chart, Key, figure, height, log_axis, plain, positive, safe, title
 from reports.formats import milliseconds
+from reports.language import label, tr, trn
+from reports.summary import side_name
 
-_WHISKER = Key("whisker", "var(--ink)", "whisker to p99")
+# Pixels of a row of boxes, which need more than a bar.
+_BOX = 56
+_DECADE = 10
+
+
+def _whisker_key() -> Key:
+    return Key("whisker", "var(--ink)", tr("whisker to p99"))
 
 
 def overview(models: Sequence[Model]) -> Chart | None:
@@ -26,15 +34,18 @@ def overview(models: Sequence[Model]) -> Chart | None:
             if found.side == side
         ]
         if points:
-            keys.append(Key(symbol, f"var(--{side})", f"{side} (measured)"))
+            keys.append(Key(symbol, f"var(--{side})", f"{side_name(side)} ({label('measured')})"))
             traces.append(_dots(keys[-1], -0.15 if side == "original" else 0.15, points))
     reach = [value for model in shown for row in _pair(model) for value in (row.p50_ms, row.p99_ms)]
     return Chart(
-        "Latency, p50",
-        "Latency of the original and the port of each model in milliseconds. The summary table has the same figures.",
+        tr("Latency, p50"),
+        tr(
+            "Latency of the original and the port of each model in milliseconds. "
+            "The summary table has the same figures."
+        ),
         height(len(shown)),
-        figure(traces, [model.name for model in shown], log_axis("ms (log)", reach)),
-        (*keys, _WHISKER),
+        figure(traces, [model.name for model in shown], log_axis(tr("ms (log)"), reach)),
+        (*keys, _whisker_key()),
     )
 
 
@@ -68,16 +79,18 @@ def routes(result: Bench) -> Chart | None:
     keys, traces = [], []
     for side in dict.fromkeys(row.side for row in rows):
         colour = f"var(--{side})" if side in ("original", "port") else "var(--muted)"
-        keys.append(Key("bar", colour, f"{side or 'side not recorded'} (measured)"))
+        keys.append(Key("bar", colour, f"{side_name(side)} ({label('measured')})"))
         traces.append(_bars(colour, [(place, row) for place, row in enumerate(rows) if row.side == side]))
     names = [" · ".join(part for part in (row.route, _threads(row)) if part) for row in rows]
     return Chart(
-        "Latency, p50",
-        "Latency of the original and the port by route and threads in milliseconds. "
-        "The table above has the same figures.",
+        tr("Latency, p50"),
+        tr(
+            "Latency of the original and the port by route and threads in milliseconds. "
+            "The table above has the same figures."
+        ),
         height(len(rows)),
         figure(traces, names, {"title": title("ms"), "rangemode": "tozero"}),
-        (*keys, _WHISKER),
+        (*keys, _whisker_key()),
     )
 
 
@@ -114,9 +127,53 @@ def _whisker(rows: Sequence[BenchRow], colour: str) -> dict[str, Any]:
 
 
 def _hover(row: BenchRow) -> str:
-    what = " · ".join(safe(part) for part in (row.side, row.route, _threads(row), row.label) if part)
+    what = " · ".join(safe(part) for part in (side_name(row.side), row.route, _threads(row), label(row.label)) if part)
     return f"{what}<br>p50 {milliseconds(row.p50_ms)} ms, p99 {milliseconds(row.p99_ms) or '–'} ms"
 
 
 def _threads(row: BenchRow) -> str | None:
-    return None if row.threads is None else f"{row.threads} thread{'' if row.threads == 1 else 's'}"
+    return None if row.threads is None else trn("{n} thread", "{n} threads", row.threads)
+
+
+def calls(result: Bench) -> Chart | None:
+    """Return the distribution of the single calls: a box and every call, one row for each side and route."""
+    rows = [row for row in result.rows if row.calls_ms and row.label == "measured"]
+    if not rows:
+        return None
+    names = [" · ".join(part for part in (side_name(row.side), row.route) if part) for row in rows]
+    values = [value for row in rows for value in row.calls_ms]
+    wide = min(values) > 0 and max(values) > _DECADE * min(values)
+    axis = log_axis(tr("ms (log)"), values) if wide else {"title": title(tr("ms"))}
+    tall = _BOX * len(rows) + height(0)
+    drawing = figure([_box(place, row) for place, row in enumerate(rows)], names, axis)
+    drawing["layout"]["height"] = tall
+    shown = [side for side in dict.fromkeys(row.side for row in rows) if side in ("original", "port")]
+    return Chart(
+        tr("Distribution of the calls"),
+        tr("Every timed call of each side in milliseconds, with median and quartiles. The table has the percentiles."),
+        tall,
+        drawing,
+        tuple(Key("bar", f"var(--{side})", f"{side_name(side)} ({label('measured')})") for side in shown),
+        note=tr("The sides are called in turns; boxes are median and quartiles, points are single calls."),
+    )
+
+
+def _box(place: int, row: BenchRow) -> dict[str, Any]:
+    import plotly.graph_objects as go
+
+    colour = f"var(--{row.side})" if row.side in ("original", "port") else "var(--muted)"
+    return plain(
+        go.Box(
+            orientation="h",
+            x=list(row.calls_ms),
+            y=[place] * len(row.calls_ms),
+            boxpoints="all",
+            jitter=0.5,
+            pointpos=0,
+            width=0.5,
+            line={"width": 1.5, "color": colour},
+            fillcolor="rgba(0,0,0,0)",
+            marker={"size": 4, "color": colour, "opacity": 0.55},
+            hovertemplate="%{x:.4g} ms<extra></extra>",
+        )
+    )

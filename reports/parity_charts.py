@@ -10,6 +10,7 @@ from typing import Any
 from reports.facts import Label, Model, OutputParity, Parity
 from reports.figure import Chart, Key, figure, height, log_axis, plain, positive, safe, title
 from reports.formats import error, significant
+from reports.language import label, tr
 from reports.summary import by_badness, share, worst
 
 # A chart with more rows than this is no overview any more; the table has them all.
@@ -44,18 +45,20 @@ def overview(models: Sequence[Model]) -> Chart | None:
     drawing = figure(
         [_points(key, points) for key, points in zip(keys, series.values(), strict=True)],
         [model.name for model in shown],
-        {"title": title("error over its limit"), "range": [-0.04, _EDGE + 0.06], "tickformat": ".0%"},
+        {"title": title(tr("error over its limit")), "range": [-0.04, _EDGE + 0.06], "tickformat": ".0%"},
     )
     line = {"color": "var(--fail)", "width": 1.5, "dash": "dash"}
     drawing["layout"]["shapes"] = [{"type": "line", "x0": 1, "x1": 1, "y0": 0, "y1": 1, "yref": "paper", "line": line}]
     beyond = any(point.used > _EDGE for points in series.values() for point in points)
     return Chart(
-        "Noise budget used by the worst output",
-        "Share of the parity limit that the worst output of each model uses; the limit is at 100 %. "
-        "The summary table has the same figures.",
+        tr("Noise budget used by the worst output"),
+        tr(
+            "Share of the parity limit that the worst output of each model uses; the limit is at 100 %. "
+            "The summary table has the same figures."
+        ),
         height(len(shown)),
         drawing,
-        (*keys, Key("dash", "var(--fail)", "limit"), *([Key("arrow", "var(--ink)", "off the scale")] * beyond)),
+        (*keys, Key("dash", "var(--fail)", tr("limit")), *([Key("arrow", "var(--ink)", tr("off the scale"))] * beyond)),
     )
 
 
@@ -68,20 +71,24 @@ def _hover(model: Model, result: Parity) -> str:
     output = worst(result)
     if output is None:
         return safe(model.name)
-    return (
-        f"{safe(model.name)}<br>{safe(output.name)} on {safe(result.executor)} ({result.label})"
-        f"<br>ratio {significant(output.budget.ratio)}, limit {significant(output.budget.limit)}"
+    where = tr(
+        "{output} on {executor} ({label})",
+        output=safe(output.name),
+        executor=safe(result.executor),
+        label=label(result.label),
     )
+    ratio, limit = significant(output.budget.ratio), significant(output.budget.limit)
+    return f"{safe(model.name)}<br>{where}<br>{tr('ratio {ratio}, limit {limit}', ratio=ratio, limit=limit)}"
 
 
 def _keys(series: Sequence[tuple[Label, str]]) -> list[Key]:
     # One symbol for each executor, so that they are told apart without their colour.
     keys, seen = [], dict.fromkeys(_SYMBOLS, 0)
-    for label, executor in series:
-        symbols = _SYMBOLS[label]
-        colour = "var(--emulated)" if label == "emulated" else "var(--port)"
-        keys.append(Key(symbols[seen[label] % len(symbols)], colour, f"{executor} ({label})"))
-        seen[label] += 1
+    for kind, executor in series:
+        symbols = _SYMBOLS[kind]
+        colour = "var(--emulated)" if kind == "emulated" else "var(--port)"
+        keys.append(Key(symbols[seen[kind] % len(symbols)], colour, f"{executor} ({label(kind)})"))
+        seen[kind] += 1
     return keys
 
 
@@ -113,21 +120,29 @@ def output_errors(result: Parity) -> Chart | None:
         return None
     port = "var(--emulated)" if result.label == "emulated" else "var(--port)"
     series = [
-        (Key("circle-open", "var(--original)", "original's own error"), [item.budget.original_error for item in rows]),
-        (Key("circle", port, f"port's error ({result.label})"), [item.budget.port_error for item in rows]),
-        (Key("tick", "var(--fail)", "limit of the port's error"), [_limit(item) for item in rows]),
+        (
+            Key("circle-open", "var(--original)", tr("original's own error")),
+            [item.budget.original_error for item in rows],
+        ),
+        (
+            Key("circle", port, tr("port's error ({label})", label=label(result.label))),
+            [item.budget.port_error for item in rows],
+        ),
+        (Key("tick", "var(--fail)", tr("limit of the port's error")), [_limit(item) for item in rows]),
     ]
     series = [(key, values) for key, values in series if any(value is not None for value in values)]
     drawing = figure(
         [_errors(key, values, rows) for key, values in series],
         [item.name for item in rows],
-        log_axis("L2 error (log)", [value for _, values in series for value in values]),
+        log_axis(tr("L2 error (log)"), [value for _, values in series for value in values]),
     )
-    more = f": the {_SHOWN} worst of {len(drawn)} outputs" if len(drawn) > _SHOWN else ""
+    more = tr("Error against the truth: the {shown} worst of {n} outputs", shown=_SHOWN, n=len(drawn))
     return Chart(
-        f"Error against the truth{more}",
-        "The original's own error, the port's error and the port's limit for each output. "
-        "The table above has the same figures.",
+        more if len(drawn) > _SHOWN else tr("Error against the truth"),
+        tr(
+            "The original's own error, the port's error and the port's limit for each output. "
+            "The table above has the same figures."
+        ),
         height(len(rows)),
         drawing,
         tuple(key for key, _ in series),

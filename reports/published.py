@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from reports import read
@@ -20,7 +21,7 @@ def published_rates(card: Mapping[str, Any], chip: str) -> tuple[PublishedRate, 
     agreement with the published model is ``exact``. Entries with a configuration of their own are left out: a card does
     not say which configuration its reference was built with.
     """
-    from zoo.ascend.published import covering, mapped, usable
+    from zoo.ascend.published import mapped
 
     reference = read.text(read.mapping(card.get("source")).get("reference"))
     inputs = read.records(card.get("inputs"))
@@ -35,9 +36,17 @@ def published_rates(card: Mapping[str, Any], chip: str) -> tuple[PublishedRate, 
     if not entries:
         return ()
     fixed = _fixed_batch(inputs)
-    found = [_rate(row) for row in usable(chip) if (entry := covering(row)) is not None and entry.key in entries]
+    found = [_rate(row) for row, key in _covered(chip) if key in entries]
     kept = [rate for rate in found if fixed is None or rate.batch == fixed]
     return tuple(sorted(kept, key=lambda rate: (rate.source, rate.model, rate.options, rate.batch)))
+
+
+@cache
+def _covered(chip: str) -> tuple[tuple[Row, str], ...]:
+    """Return the usable rows of a chip with the entry that each belongs to; looked up once for all models."""
+    from zoo.ascend.published import covering, usable
+
+    return tuple((row, entry.key) for row in usable(chip) if (entry := covering(row)) is not None)
 
 
 def _rate(row: Row) -> PublishedRate:

@@ -19,6 +19,11 @@ def records(value: Any) -> list[Mapping[str, Any]]:
     return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
+def sequence(value: Any) -> list[Any]:
+    """Return a list, or none of it where it is something else."""
+    return value if isinstance(value, list) else []
+
+
 def number(value: Any) -> float | None:
     """Return a number, with ``"inf"``, ``"-inf"`` and ``"nan"`` read as the floats they stand for."""
     if isinstance(value, bool):

@@ -1,80 +1,100 @@
-"""Opens artifacts, collects their facts, and writes the report's three files."""
+"""Writes a report in every form that is asked for: a site, Markdown, JSON, CSV, JUnit."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from reports import html
 from reports.facts import Report
-from reports.html import page
+from reports.language import speaking, tidy
 from reports.markdown import markdown
-from reports.sources import Source, collect, is_result
+from reports.opening import open_all
+from reports.tables import csv_table, junit
 from zoo.errors import UserError
 from zoo.record import dumps, write_atomically
 
-if TYPE_CHECKING:
-    from zoo.artifact import Artifact
+HTML, MARKDOWN, FACTS, CSV, JUNIT = html.INDEX, "report.md", "report.json", "report.csv", "junit.xml"
+_PROSE = (".html", ".md")
+# The name of each form on the command line, and its file; the first one written is what render returns.
+FILES = {"html": HTML, "markdown": MARKDOWN, "json": FACTS, "csv": CSV, "junit": JUNIT}
 
-HTML, MARKDOWN, FACTS = "index.html", "report.md", "report.json"
 
-
-def render(artifacts: Sequence[Path | str], out: Path | str, *, unsealed: bool = False) -> Path:
-    """Write ``index.html``, ``report.md`` and ``report.json`` about ``artifacts`` into the directory ``out``.
+def render(
+    artifacts: Sequence[Path | str],
+    out: Path | str,
+    *,
+    unsealed: bool = False,
+    forms: Sequence[str] = tuple(FILES),
+    lang: str = "en",
+    chip: str | None = None,
+) -> Path:
+    """Write a report about ``artifacts`` into the directory ``out``.
 
     Args:
-        artifacts: Artifact directories, in the order of the report.
+        artifacts: Artifact directories and directories of sweeps, in the order of the report.
         out: Directory to write into; made where it is missing.
         unsealed: Take artifacts whose seal is broken; the report then says so.
+        forms: Which of ``FILES`` to write.
+        lang: ``en`` or ``zh``, for the site and the Markdown; the other forms are for machines and stay as they are.
+        chip: The chip whose speed the index shows; by default the one that most models were compiled for.
 
     Returns:
-        The path of ``index.html``.
+        The path of ``index.html``, or of the first form that was asked for.
 
     Raises:
         UserError: If an artifact or ``out`` cannot be used, or the extra ``reports`` is not installed.
     """
     paths = [Path(path) for path in artifacts]
     _refuse_inside(Path(out), paths)
-    return render_report(collect([_source(path, unsealed) for path in paths]), Path(out))
+    return render_report(open_all(paths, unsealed=unsealed), Path(out), forms=forms, lang=lang, chip=chip)
 
 
-def render_report(report: Report, out: Path) -> Path:
-    """Write the three files of a report that is already collected and return the path of ``index.html``."""
-    contents = {HTML: page(report), MARKDOWN: markdown(report), FACTS: dumps(report)}
+def render_report(
+    report: Report, out: Path, *, forms: Sequence[str] = tuple(FILES), lang: str = "en", chip: str | None = None
+) -> Path:
+    """Write a report that is already collected and return the path of ``index.html``, or of the first form."""
+    wanted = [form for form in FILES if form in forms]
+    written: set[Path] = set()
+    if "html" in wanted:
+        html.need_extras()
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        for name, content in contents.items():
-            # Parsed JSON may hold half a surrogate pair, which UTF-8 cannot spell.
-            write_atomically(out / name, content.encode(errors="replace"))
+        with speaking(lang):
+            for name, content in _contents(report, wanted, lang, chip):
+                file = out / name
+                file.parent.mkdir(parents=True, exist_ok=True)
+                # Parsed JSON may hold half a surrogate pair, which UTF-8 cannot spell.
+                write_atomically(file, (tidy(content) if file.suffix in _PROSE else content).encode(errors="replace"))
+                written.add(file)
     except OSError as error:
         raise UserError("the report cannot be written", place=str(out), got=str(error)) from error
-    return out / HTML
+    if "html" in wanted:
+        _remove_stale(out / html.MODELS, written)
+    return out / FILES[wanted[0]]
 
 
-def _source(path: Path, unsealed: bool) -> Source:
-    from zoo.artifact import open_artifact, verify
-
-    artifact = open_artifact(path, unsealed=unsealed)
-    return Source(
-        directory=path.resolve().name,
-        card=artifact.card(),
-        results={name: _result(artifact, name) for name in artifact.result_names() if is_result(name)},
-        sealed=not (unsealed and verify(path)),
-    )
-
-
-def _result(artifact: Artifact, name: str) -> dict[str, object]:
-    try:
-        parsed = artifact.result(name)
-    except ValueError as error:
-        raise _unreadable(artifact.path / f"{name}.json", str(error)) from error
-    if not isinstance(parsed, dict):
-        raise _unreadable(artifact.path / f"{name}.json", type(parsed).__name__)
-    return parsed
+def _contents(report: Report, forms: Sequence[str], lang: str, chip: str | None) -> Iterator[tuple[str, str]]:
+    """Yield every file of the report; the index comes last, so that what it links to is there."""
+    if "markdown" in forms:
+        yield MARKDOWN, markdown(report)
+    for_programs: dict[str, Callable[[Report], str]] = {"json": dumps, "csv": csv_table, "junit": junit}
+    for form, written in for_programs.items():
+        if form in forms:
+            # What programs read is the same in every language.
+            with speaking("en"):
+                content = written(report)
+            yield FILES[form], content
+    if "html" in forms:
+        others = [FILES[form] for form in forms if form != "html"]
+        yield from html.site(report, speaks=lang, chip=chip, files=others)
 
 
-def _unreadable(file: Path, got: str) -> UserError:
-    return UserError("a result cannot be read", place=str(file), expected="one JSON object", got=got)
+def _remove_stale(folder: Path, written: set[Path]) -> None:
+    """Remove pages that an earlier report left; only names that this module gives are touched."""
+    for file in folder.glob("m*.html") if folder.is_dir() else ():
+        if file not in written and re.fullmatch(r"m\d+(-[a-z0-9-]+)?\.html", file.name):
+            file.unlink()
 
 
 def _refuse_inside(out: Path, artifacts: Sequence[Path]) -> None:

@@ -17,6 +17,8 @@ from reports.facts import (
     OutputParity,
     Parity,
 )
+from reports.port_facts import OperatorLoss
+from reports.statistics import median_interval, normal_median_interval
 from zoo.executor import is_chip
 
 RUNTIMES = ("onnxruntime", "openvino", "mindspore", "cann", "reference")
@@ -57,6 +59,23 @@ def parity(name: str, data: Mapping[str, Any]) -> Parity:
         first_divergence=read.plain(data.get("first_divergence")),
         diagnosis=read.plain(data.get("diagnosis")),
         machine=machine(data.get("machine")),
+        precision=read.text(data.get("precision")),
+        decided_by=read.text(data.get("decided_by")),
+        notes=read.texts(data.get("notes") or []),
+        operators=tuple(_loss(item) for item in read.records(data.get("operators"))),
+        error=read.plain(data.get("error")),
+    )
+
+
+def _loss(data: Mapping[str, Any]) -> OperatorLoss:
+    return OperatorLoss(
+        node=read.plain(data.get("node")),
+        op=read.text(data.get("op")),
+        module=read.text(data.get("module")),
+        line=read.text(data.get("line")),
+        precision=read.text(data.get("precision")),
+        loss=read.number(data.get("loss")),
+        overflows=read.integer(data.get("overflows")),
     )
 
 
@@ -91,6 +110,12 @@ def _layer(data: Mapping[str, Any]) -> LayerParity:
         injected=read.number(data.get("injected")),
         amplified=read.number(data.get("amplified")),
         verdict=read.text(data.get("verdict")),
+        module=read.text(data.get("module")),
+        line=read.text(data.get("line")),
+        op=read.text(data.get("op")),
+        ratio=read.number(data.get("ratio")),
+        limit=read.number(data.get("limit")),
+        note=read.text(data.get("note")),
     )
 
 
@@ -103,18 +128,26 @@ def bench(data: Mapping[str, Any]) -> Bench:
 
 def _bench_row(data: Mapping[str, Any]) -> BenchRow:
     route = read.text(data.get("route"))
+    calls = tuple(one for item in read.sequence(data.get("calls_ms")) if (one := read.number(item)) is not None)
+    p50, p90, samples = (read.number(data.get(name)) for name in ("p50_ms", "p90_ms", "samples"))
+    error = read.plain(data.get("error"))
+    if error is not None:
+        p50 = None  # a side that died was not timed: its zeros are no latency
     return BenchRow(
         label=label_of(route),
         side=read.text(data.get("side")),
         route=route,
         threads=read.integer(data.get("threads")),
-        p50_ms=read.number(data.get("p50_ms")),
-        p90_ms=read.number(data.get("p90_ms")),
-        p99_ms=read.number(data.get("p99_ms")),
+        p50_ms=p50,
+        p90_ms=None if error else p90,
+        p99_ms=None if error else read.number(data.get("p99_ms")),
         throughput=read.number(data.get("throughput")),
         peak_rss_bytes=read.number(data.get("peak_rss_bytes")),
         load_s=read.number(data.get("load_s")),
         samples=read.integer(data.get("samples")),
+        calls_ms=calls,
+        interval=median_interval(calls) or normal_median_interval(p50, p90, samples),
+        error=error,
     )
 
 

@@ -10,7 +10,20 @@ from typing import Any
 
 from reports import compilations, read, results
 from reports.accuracy import accuracy
-from reports.facts import CheckpointFile, Missing, Model, Modelled, Parity, Port, Provenance, Report, Signature
+from reports.facts import (
+    CheckpointFile,
+    Missing,
+    Model,
+    Modelled,
+    Parity,
+    Port,
+    Provenance,
+    Report,
+    Signature,
+    Sweep,
+)
+from reports.ledgers import WEIGHT_MAP, ledger
+from reports.port_facts import Graph
 from reports.published import published_rates
 
 
@@ -24,22 +37,25 @@ class Source:
         results: Parsed result files by name (``parity``, ``parity-openvino``, ``accuracy``, ``bench``,
             ``ascend-<chip>``); other names are left alone.
         sealed: Whether the files were held against the artifact's seal.
+        graph: Operators and weights of the graph, empty where none was read.
     """
 
     directory: str
     card: Mapping[str, Any]
     results: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     sealed: bool = True
+    graph: Graph = field(default_factory=Graph)
 
 
-def collect(sources: Sequence[Source]) -> Report:
-    """Return the facts of ``sources``, in their order."""
-    return Report(models=tuple(_model(position, source) for position, source in enumerate(sources, 1)))
+def collect(sources: Sequence[Source], sweeps: Sequence[Sweep] = ()) -> Report:
+    """Return the facts of ``sources`` and of sweeps, in their order."""
+    models = tuple(_model(position, source) for position, source in enumerate(sources, 1))
+    return Report(models=models, sweeps=tuple(sweeps))
 
 
 def is_result(name: str) -> bool:
     """Whether a report reads the result file of that name."""
-    return name in ("parity", "accuracy", "bench") or name.startswith(("parity-", "ascend-"))
+    return name in ("parity", "accuracy", "bench", WEIGHT_MAP) or name.startswith(("parity-", "ascend-"))
 
 
 def _model(position: int, source: Source) -> Model:
@@ -62,8 +78,27 @@ def _model(position: int, source: Source) -> Model:
         modelled=tuple(_modelled(key, found[key], card) for key in sorted(found) if key.startswith("ascend-")),
         missing=(),
         reproduce=(),
+        family=family(read.text(read.mapping(card.get("source")).get("reference"))),
+        graph=source.graph,
+        ledger=ledger(card, read.mapping(found.get(WEIGHT_MAP))),
     )
     return _with_commands(model, read.text(read.mapping(found.get("accuracy")).get("data")))
+
+
+def family(reference: str | None) -> str | None:
+    """Return the family that a source reference names, lower case: ``timm:vit_tiny`` is ``vit``.
+
+    The letters of the model's name before a digit or separator, without a version's ``v`` and a class's ``Model`` or
+    ``For...``. A card says no more; a sweep knows the upstream module and says that.
+    """
+    last = re.split(r"[:/]", (reference or "").split("?")[0].rstrip("/"))[-1]
+    letters = re.match(r"[A-Za-z]+", last)
+    if not letters:
+        return None
+    name = letters[0]
+    if last[len(name) : len(name) + 1].isdigit():
+        name = re.sub(r"(?<=[a-z]{2})[vVB]$", "", name)
+    return re.sub(r"(?<=[a-z])(Model|For[A-Z]\w*)$", "", name).lower()
 
 
 def _modelled(name: str, data: Mapping[str, Any], card: Mapping[str, Any]) -> Modelled:

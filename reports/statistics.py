@@ -1,10 +1,13 @@
-"""What a small number of samples can and cannot say: Wilson's interval and the sentences built on it."""
+"""What a small number of samples can and cannot say: intervals of a share and of a median."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 _Z95 = 1.959963984540054
+# Standard normal quantile at 0.9: a normal p90 lies so many deviations above the median.
+_Z90_ONE_SIDED = 1.2815515655446004
 
 # Metrics that are a share of right answers; only these have a count behind them.
 COUNTED = frozenset({"top1", "top5", "accuracy", "acc", "exactmatch", "precisionat1", "hitrate"})
@@ -34,3 +37,30 @@ def is_small(count: int, n: int) -> bool:
     """Whether n is too small to state the model's accuracy to a point."""
     low, high = wilson(count, n)
     return (high - low) / 2 > _SMALL
+
+
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of the median by order statistics, ``None`` for fewer than 6 values.
+
+    Nothing is assumed of the distribution. Source: Conover, Practical Nonparametric Statistics, section 3.2, with the
+    normal approximation of the binomial's quantiles, widened to whole ranks.
+    """
+    n = len(values)
+    if n < 6:
+        return None
+    ordered = sorted(values)
+    half = _Z95 * math.sqrt(n) / 2
+    return ordered[max(0, math.floor(n / 2 - half) - 1)], ordered[min(n - 1, math.ceil(n / 2 + half))]
+
+
+def normal_median_interval(p50: float | None, p90: float | None, n: float | None) -> tuple[float, float] | None:
+    """Return the 95 % interval of a median of which only two percentiles are known, ``None`` without them.
+
+    The deviation is read off p90 as if values were normal; a median's standard error is sqrt(pi / 2) * deviation /
+    sqrt(n) (Kenney and Keeping, Mathematics of Statistics, part 2, 1951). Latencies have a longer tail than a normal
+    distribution, so p90 overstates the deviation and the interval is rather too wide.
+    """
+    if p50 is None or p90 is None or not n or n < 2 or not all(map(math.isfinite, (p50, p90))):
+        return None
+    half = _Z95 * math.sqrt(math.pi / 2) * max(0.0, p90 - p50) / _Z90_ONE_SIDED / math.sqrt(n)
+    return max(0.0, p50 - half), p50 + half

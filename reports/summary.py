@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
-from reports.facts import Accuracy, AccuracyRow, Label, Machine, Model, OutputParity, Parity
+from reports import sweeps
+from reports.facts import Accuracy, AccuracyRow, Label, LayerParity, Machine, Model, OutputParity, Parity, Report
 from reports.formats import machine
+from reports.language import tr, trn
 
-_MARKS = {"pass": "✓", "fail": "✕"}
+_MARKS = {"pass": "✓", "fail": "✕", "failed": "✕", "error": "✕"}
 
 # How many rows of an unbounded list a page shows before it points to the file.
 SHOWN = 50
+# How many names of weights a page shows; a name is short.
+TENSORS = 200
 
 
 def mark(verdict: str | None) -> str:
@@ -42,6 +47,14 @@ def _badness(output: OutputParity) -> tuple[bool, float]:
     return output.verdict == "fail", (output.budget.ratio or 0.0) if found is None else found
 
 
+def worst_layers(result: Parity) -> list[LayerParity]:
+    """Return the layers that a page shows: failed ones first, then those with the most error of their own."""
+    if len(result.layers) <= SHOWN:
+        return list(result.layers)
+    ranked = sorted(result.layers, key=lambda layer: (layer.verdict != "fail", -(layer.ratio or 0.0)))
+    return ranked[:SHOWN]
+
+
 def verdict(model: Model) -> str | None:
     """Return the verdict of the first executor: ONNX Runtime where it was checked."""
     return model.parity[0].verdict if model.parity else None
@@ -56,12 +69,27 @@ def tally(models: tuple[Model, ...]) -> dict[str, int]:
     return counts
 
 
-def headline(models: tuple[Model, ...]) -> str:
+def headline(report: Report) -> str:
     """Return the result of the whole report in one line."""
-    counts = tally(models)
-    said = {"pass": "{} passed parity", "fail": "{} failed", "none": "{} without a verdict yet"}
-    parts = [said[key].format(number) for key, number in counts.items() if number]
-    return f"{len(models)} model{'' if len(models) == 1 else 's'}: {', '.join(parts)}" if models else "No models"
+    counts, total = tally(report.models), len(report.models)
+    for sweep in report.sweeps:
+        total += len(sweep.rows)
+        for key, number in sweeps.tally(sweep.rows).items():
+            counts[key] += number
+    said = {
+        "pass": tr("{n} passed parity", n=counts["pass"]),
+        "fail": tr("{n} failed", n=counts["fail"]),
+        "none": tr("{n} without a verdict yet", n=counts["none"]),
+    }
+    if not total:
+        return tr("No models")
+    parts = listed(words for key, words in said.items() if counts[key])
+    return trn("{n} model: {parts}", "{n} models: {parts}", total, parts=parts)
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Return the parts of a sentence in one line."""
+    return tr(", ").join(parts)
 
 
 def accuracy_row(result: Accuracy | None, label: Label) -> AccuracyRow | None:
@@ -81,23 +109,46 @@ def sortable(value: float | None) -> str:
 def evidence(label: Label, executor: str | None, where: Machine) -> str:
     """Return the words that say how a figure came about."""
     spot = machine(where)
-    on = f"on this machine: {spot}" if spot else "on a machine that was not recorded"
     if label == "emulated":
-        return f"Measured on the emulator of {executor or 'a chip'}, never on the chip; the emulator ran {on}"
-    return f"Measured {on}"
+        chip = executor or tr("a chip")
+        if not spot:
+            return tr("Measured on the emulator of {chip}, never on the chip; its machine was not recorded", chip=chip)
+        return tr(
+            "Measured on the emulator of {chip}, never on the chip; the emulator ran on this machine: {machine}",
+            chip=chip,
+            machine=spot,
+        )
+    if not spot:
+        return tr("Measured on a machine that was not recorded")
+    return tr("Measured on this machine: {machine}", machine=spot)
+
+
+def side_name(side: str | None) -> str:
+    """Return the side of a comparison in the report's language."""
+    return {"original": tr("original"), "port": tr("port"), None: tr("side not recorded")}.get(side) or side or ""
+
+
+def result_name(result: str) -> str:
+    """Return the name of a result that can be missing in the report's language."""
+    return {
+        "parity": tr("parity"),
+        "accuracy": tr("accuracy"),
+        "latency": tr("latency"),
+        "chip": tr("chip"),
+    }.get(result, result)
 
 
 def sentence(words: str) -> str:
     """Return words as a sentence: a capital first and a full stop last."""
-    return f"{words[:1].upper()}{words[1:].rstrip('.')}."
+    return tr("{sentence}.", sentence=f"{words[:1].upper()}{words[1:].rstrip('.。')}")
 
 
 def weights(model: Model) -> str:
     """Return whether the weights are real or seeded, with the seed said aloud."""
     source = model.provenance
     if source.weights != "seeded":
-        return source.weights or ""
-    return f"seeded (seed {source.seed})" if source.seed is not None else "seeded"
+        return {"real": tr("real"), "live": tr("live")}.get(source.weights or "", source.weights or "")
+    return tr("seeded (seed {seed})", seed=source.seed) if source.seed is not None else tr("seeded")
 
 
 def treatment(model: Model) -> str:

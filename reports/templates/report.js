@@ -1,8 +1,12 @@
-// Draws the charts in the colours of the theme, switches the theme, sorts and filters the summary, copies commands.
+// Draws the charts in the colours of the theme, switches the theme, searches, sorts and filters the index, copies commands.
 (function () {
   "use strict";
   var root = document.documentElement;
   var system = matchMedia("(prefers-color-scheme: dark)");
+
+  var phrases = JSON.parse(document.getElementById("words").textContent);
+  // A drag with a finger scrolls the page; only a mouse zooms into a chart.
+  var coarse = matchMedia("(pointer: coarse)").matches;
 
   function isDark() {
     return root.dataset.theme ? root.dataset.theme === "dark" : system.matches;
@@ -40,6 +44,7 @@
     var seen = {}, next = 0, mine = ++turn;
     function one() {
       var chart = charts[next++], figure = coloured(chart.figure, seen);
+      if (coarse) figure.layout.dragmode = false;
       Plotly.react(chart.holder, figure.data, figure.layout, { displayModeBar: false, responsive: true });
       chart.holder.dataset.drawn = isDark() ? "dark" : "light";
     }
@@ -71,29 +76,55 @@
     draw();
   });
 
+  // The index. Texts and keys are read once; of the matches only so many rows are in the document at all, so that a
+  // keystroke in a table of thousands styles and lays out fifty.
+  var PAGE = 50;
   var table = document.getElementById("summary-table");
-  var rows = table ? Array.from(table.tBodies[0].rows) : [];
-  var order = rows.slice();
-  function key(row, column) {
-    var cell = row.querySelector('[data-key="' + column + '"]');
-    var value = cell ? cell.dataset.value : "";
-    return value === "" || value === undefined ? null : isNaN(value) ? value.toLowerCase() : Number(value);
+  var body = table ? table.tBodies[0] : null;
+  var entries = table ? Array.from(body.rows, function (row) {
+    var keys = {};
+    row.querySelectorAll("[data-key]").forEach(function (cell) {
+      var value = cell.dataset.value;
+      keys[cell.dataset.key] =
+        value === "" || value === undefined ? null : isNaN(value) ? value.toLowerCase() : Number(value);
+    });
+    // Hover texts too: an error longer than its cell is found by its end.
+    var hidden = Array.from(row.querySelectorAll(".notes [title]"), function (note) { return note.title; });
+    return { row: row, keys: keys, text: (row.textContent + " " + hidden.join(" ")).toLowerCase(), facts: row.dataset };
+  }) : [];
+  var order = entries.slice(), limit = PAGE;
+  var tools = document.getElementById("tools"), search = document.getElementById("filter");
+  var selects = Array.from(document.querySelectorAll("[data-filter]"));
+  var more = document.getElementById("more"), counter = document.getElementById("shown");
+  function show() {
+    var words = search.value.toLowerCase().split(/\s+/).filter(Boolean);
+    var matching = order.filter(function (entry) {
+      return words.every(function (word) { return entry.text.indexOf(word) >= 0; }) &&
+        selects.every(function (select) { return !select.value || entry.facts[select.dataset.filter] === select.value; });
+    });
+    var rows = matching.slice(0, limit).map(function (entry) { return entry.row; });
+    if (rows.length !== body.rows.length || rows.some(function (row, place) { return row !== body.rows[place]; })) {
+      body.replaceChildren.apply(body, rows);
+    }
+    more.hidden = matching.length <= limit;
+    counter.textContent = phrases.shown.replace("{shown}", matching.length).replace("{n}", entries.length);
   }
   function sort(head, button) {
     var direction = head.getAttribute("aria-sort") === "ascending" ? "descending" : "ascending";
     table.querySelectorAll("[aria-sort]").forEach(function (other) { other.removeAttribute("aria-sort"); });
     head.setAttribute("aria-sort", direction);
-    var sign = direction === "ascending" ? 1 : -1;
+    var sign = direction === "ascending" ? 1 : -1, column = head.dataset.sort;
     order.sort(function (a, b) {
-      var x = key(a, head.dataset.sort), y = key(b, head.dataset.sort);
+      var x = a.keys[column], y = b.keys[column];
       // Rows without the figure stay below, whichever way the others run.
-      if (x === null || y === null) return (x === null) - (y === null);
+      if (x === null || x === undefined || y === null || y === undefined) return (x == null) - (y == null);
       return sign * (x < y ? -1 : x > y ? 1 : 0);
     });
-    table.tBodies[0].append.apply(table.tBodies[0], order);
+    limit = PAGE;
+    show();
     button.focus();
   }
-  if (rows.length > 1) {
+  if (tools) {
     table.querySelectorAll("[data-sort]").forEach(function (head) {
       var button = document.createElement("button");
       button.type = "button";
@@ -102,15 +133,18 @@
       head.append(button);
       button.addEventListener("click", function () { sort(head, button); });
     });
+    var restart = function () { limit = PAGE; show(); };
+    search.addEventListener("input", restart);
+    selects.forEach(function (select) { select.addEventListener("change", restart); });
+    tools.addEventListener("submit", function (event) { event.preventDefault(); });
+    more.addEventListener("click", function () { limit += PAGE; show(); });
+    tools.hidden = entries.length <= 8;
+    // Paper has no button for more.
+    addEventListener("beforeprint", function () { limit = Infinity; show(); });
+    addEventListener("afterprint", restart);
+    show();
   }
-  var search = document.getElementById("filter");
-  if (search) {
-    search.parentNode.hidden = false;
-    search.addEventListener("input", function () {
-      var wanted = search.value.trim().toLowerCase();
-      rows.forEach(function (row) { row.hidden = row.textContent.toLowerCase().indexOf(wanted) < 0; });
-    });
-  }
+  root.classList.add("ready");
 
   document.querySelectorAll(".copy").forEach(function (button) {
     button.hidden = false;
@@ -120,8 +154,8 @@
       getSelection().selectAllChildren(text);
       if (!navigator.clipboard) return;
       navigator.clipboard.writeText(text.textContent).then(
-        function () { button.textContent = "Copied"; },
-        function () { button.textContent = "Selected"; }
+        function () { button.textContent = phrases.copied; },
+        function () { button.textContent = phrases.selected; }
       );
     });
   });

@@ -11,6 +11,8 @@ def test_port_and_original_are_timed_in_one_run(conv, tmp_path):
     (row,) = found.rows
     assert row.error is None
     assert (row.side, row.route, row.samples) == ("port", "onnxruntime", 6)
+    assert len(row.calls_ms) == 6
+    assert min(row.calls_ms) <= row.p50_ms <= max(row.calls_ms)
     assert 0 < row.p50_ms <= row.p90_ms <= row.p99_ms
     assert row.steady
     assert row.peak_rss_bytes > 1 << 20

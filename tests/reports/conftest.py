@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from reports import collect, render_report
+from reports.facts import Report, Sweep, SweepRow
+from reports.html import site
+from reports.language import LANGUAGES
+from reports.port_facts import Graph, Tensor
 from reports.sources import Source
 
 HOSTILE = '<script>alert("x")</script>|</script><img src=x onerror=alert(1)> `_a_` [b](javascript:c)\n## d'
@@ -185,25 +192,78 @@ def compiled(**more: Any) -> dict[str, Any]:
     }
 
 
+def layer(place: int, **more: Any) -> dict[str, Any]:
+    return {
+        "source": "aten.conv2d.default",
+        "module": f"layer{place}.conv",
+        "line": "torchvision/models/resnet.py:92",
+        "node": f"Conv_{place}",
+        "op": "Conv",
+        "inherited": 1e-7 * place,
+        "injected": 4e-7 / (1 + place % 3),
+        "amplified": 0.9 + place % 4 / 10,
+        "ratio": 0.5,
+        "limit": 3.0,
+        "verdict": "pass",
+        **more,
+    }
+
+
+def weight_map() -> dict[str, Any]:
+    lines = {"sources": [{"name": "conv1/kernel"}], "targets": [{"name": "conv1.weight"}]}
+    posting = {"rule": "conv", **lines, "steps": ["transpose 3 2 0 1"], "exact": True}
+    return {
+        "map": "keras-resnet50-to-torchvision",
+        "entries": [posting],
+        "dropped": [{"name": "optimizer/step", "reason": "of training alone"}],
+        "initialised": [],
+        "round_trip": {"identical": ["conv1/kernel"], "different": []},
+        "totals": {"consumed": 1, "produced": 1, "dropped": 1, "initialised": 0},
+    }
+
+
+def search() -> dict[str, Any]:
+    kept = [{"node": "fc/Gemm", "op": "Gemm", "module": "fc", "line": "torchvision/models/resnet.py:280"}]
+    return {
+        "mode": "force_fp16", "metric": "error", "limit": 1e-3, "before": 2e-3, "after": 8e-4, "holds": True,
+        "operators": 55, "keep": kept,
+    }  # fmt: skip
+
+
 def complete() -> Source:
-    emulated = parity("ascend310p3", outputs=[output(ratio=2.31)], machine=MACHINE)
+    lost = {
+        "node": "fc/Gemm",
+        "op": "Gemm",
+        "module": "fc",
+        "line": "x.py:1",
+        "precision": "fp16",
+        "loss": 5e-4,
+        "overflows": 0,
+    }
+    emulated = parity(
+        "ascend310p3", outputs=[output(ratio=2.31)], machine=MACHINE, operators=[lost], precision="fp16_cube"
+    )
     rows = [
         bench_row("original", "eager", 1, 71.2),
         bench_row("original", "eager", 2, 41.7),
-        bench_row("original", "torch.compile", 2, 33.9),
+        bench_row("original", "torch.compile", 2, 33.9, calls_ms=[33.9 + place % 5 / 10 for place in range(30)]),
         bench_row("port", "onnxruntime", 1, 38.4),
         bench_row("port", "onnxruntime", 2, 21.3),
-        bench_row("port", "openvino", 2, 17.8),
+        bench_row("port", "openvino", 2, 17.8, calls_ms=[17.8 + place % 7 / 10 for place in range(30)]),
         bench_row("port", "ascend310p3", 2, 64.0),
     ]
     found = {
-        "parity": parity(),
+        "parity": parity(layers=[layer(place) for place in range(1, 61)]),
+        "weight-map": weight_map(),
         "parity-ascend310p3": emulated,
         "accuracy": _accuracy(),
         "bench": {"rows": rows, "machine": MACHINE},
-        "ascend-310p3": compiled(),
+        "ascend-310p3": compiled(search=search()),
     }
-    return Source("resnet50", card("resnet50", "image-classification", "torchvision:resnet50"), found)
+    about = card("resnet50", "image-classification", "torchvision:resnet50")
+    about["weights"] = {"tensors": 161, "elements": 25557032, "bytes": 102228128}
+    graph = Graph({"Conv": 53, "Relu": 49}, (Tensor("conv1.weight", "float32", "64 × 3 × 7 × 7"),))
+    return Source("resnet50", about, found, graph=graph)
 
 
 def failed() -> Source:
@@ -303,6 +363,16 @@ def hostile() -> Source:
     return Source(HOSTILE, about, found)
 
 
+def whole_site(report: Report, **options: Any) -> str:
+    """All pages of the site in one text, without the chart library."""
+    return "\n".join(text for path, text in site(report, **options) if path.endswith(".html"))
+
+
+@pytest.fixture(scope="session")
+def page() -> Callable[..., str]:
+    return whole_site
+
+
 @pytest.fixture(scope="session")
 def sources() -> list[Source]:
     return [complete(), failed(), seeded(), empty()]
@@ -311,6 +381,37 @@ def sources() -> list[Source]:
 @pytest.fixture(scope="session")
 def hostile_source() -> Source:
     return hostile()
+
+
+def swept(number: int) -> list[SweepRow]:
+    """So many rows of a sweep: every fifth fails in translation, every fiftieth has an original that does not run."""
+    return [_swept(place) for place in range(number)]
+
+
+def _swept(place: int) -> SweepRow:
+    source, family = f"timm:model_{place:04}.in1k", f"family{place % 40}"
+    if place % 5:
+        return SweepRow(
+            source, family, "checked", "check", "pass", 0.5 + place % 7 / 4, 3.0 + place % 11, 5e8, 120, None, None
+        )
+    stage = "translate" if place % 50 else "original"
+    error = f"aten.op_{place}.default has no translator at 'block.{place}' <b>bold</b>"
+    return SweepRow(source, family, "failed", stage, None, None, 1.5, None, None, None, error)
+
+
+@pytest.fixture(scope="session")
+def report(sources: list[Source], hostile_source: Source) -> Report:
+    """Every state that a report has to show, a sweep among them."""
+    return collect([*sources, hostile_source], [Sweep("night", tuple(swept(30)))])
+
+
+@pytest.fixture(scope="session")
+def built(report: Report, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The report as it is written, once in each language."""
+    folders = {lang: tmp_path_factory.mktemp(lang) for lang in LANGUAGES}
+    for lang, folder in folders.items():
+        render_report(report, folder, lang=lang)
+    return folders
 
 
 @pytest.fixture(scope="session")
@@ -326,4 +427,5 @@ def make() -> SimpleNamespace:
         hostile=HOSTILE,
         compiled=compiled,
         kernel=kernel,
+        swept=swept,
     )

@@ -15,8 +15,8 @@ import pytest
 
 from reports import chip_charts, chips, collect, render_report
 from reports.compilations import modelled
-from reports.facts import Modelled, Validation
-from reports.html import page
+from reports.facts import Modelled, Report, Validation
+from reports.html import site
 from reports.markdown import markdown
 from reports.published import published_rates
 from reports.sources import Source
@@ -27,11 +27,17 @@ def _read(data: dict[str, Any]) -> Modelled:
     return modelled("ascend-310p3", data)
 
 
+def _pages(report: Report) -> str:
+    return "\n".join(text for path, text in site(report) if path.endswith(".html"))
+
+
 def _both(make: SimpleNamespace, data: dict[str, Any], **card: Any) -> tuple[str, str]:
     """Return page and Markdown about one model with this compilation."""
     about = make.card("m", "t", "onnx:m") | card
     report = collect([Source("m", about, {"ascend-310p3": data})])
-    code_less = re.sub(r"(?s)<(script|style).*?</\1>", "", page(report)).replace("<wbr>", "")
+    code_less = re.sub(
+        r"(?s)<(script|style).*?</\1>", "", "\n".join(text for path, text in site(report) if path.endswith(".html"))
+    ).replace("<wbr>", "")
     shown = html.unescape(re.sub(r"<[^>]*>", " ", code_less))
     return " ".join(shown.split()), markdown(report)
 
@@ -246,7 +252,7 @@ def test_published_rates_never_join_the_modelled_series(make: SimpleNamespace) -
     assert list(theirs["y"]) == [rate.throughput for rate in chip.published]
     assert theirs["mode"] == "markers"
     assert all(chip.published[0].source in text for text in theirs["text"])
-    shown, text = page(report), markdown(report)
+    shown, text = _pages(report), markdown(report)
     assert "published rates of this model on ascend310p3" in shown
     assert "| batch | per second (published 1) |" in text
     assert "| 1 | 2,865 |" in text
