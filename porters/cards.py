@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from porters.porter import Original
-from porters.pytorch.decoding import open_decoder, split
 from porters.source import Reference, SourceOptions, open_source, with_inputs
 from zoo.catalog import catalogue, find_card, package_file
 from zoo.errors import UserError
@@ -29,6 +28,8 @@ def open_reference(scheme: str, rest: str, options: SourceOptions) -> Original:
     Raises:
         UserError: If the card or the framework is unknown, or a package that it needs is missing.
     """
+    from porters.pytorch.decoding import split
+
     plain, length = split(rest)
     name, at, framework = plain.partition("@")
     card = find_card(name)
@@ -58,6 +59,8 @@ def _decoder(
     Raises:
         UserError: If the card is no architecture of transformers.
     """
+    from porters.pytorch.decoding import open_decoder
+
     if "architecture" not in source:
         raise UserError(
             "the card has no cache", place=reference, expected="an architecture of transformers", got="none"
