@@ -18,12 +18,20 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from zoo.mindspore.code import Code
+
+
+class Default(NamedTuple):
+    """An argument, and the default at which it is left out."""
+
+    value: Any
+    default: Any
+
 
 Translator = Callable[..., "Code | str"]
 _TABLE: dict[str, Translator] = {}
@@ -104,7 +112,7 @@ class Call(Protocol):
             kind: Its class: ``nn.Conv2d``.
             operands: What it is called with.
             weights: Name of a parameter -> the operand that it comes from, or (operand, how: ``"T"`` transposed).
-            arguments: What it is made with. A pair (value, default) is left out where it is the default; a name that
+            arguments: What it is made with. A :class:`Default` is left out where it is the default; a name that
                 begins with an underscore is given by its place.
         """
 
@@ -113,9 +121,6 @@ class Call(Protocol):
 
     def function(self, name: str, *arguments: Any, **named: Any) -> Code:
         """Return the call of a function of ``functional.py.txt``; arguments are code, numbers or None."""
-
-    def import_(self, name: str) -> None:
-        """Ask for a name beside ``ms``, ``nn``, ``ops`` and ``Tensor``: ``mint`` or ``np``."""
 
 
 def translates(*op_types: str) -> Callable[[Translator], Translator]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zoo.mindspore.code import Code, literal
-from zoo.mindspore.registry import Call, Operand, translates
+from zoo.mindspore.registry import Call, Default, Operand, translates
 
 
 @translates("Dense")
@@ -15,7 +15,12 @@ def dense(c: Call, x: Operand, weight: Operand, bias: Operand | None = None) -> 
     if bias is not None:
         weights["bias"] = bias
     return c.cell(
-        "nn.Dense", x, weights=weights, _in_channels=inputs, _out_channels=outputs, has_bias=(bias is not None, True)
+        "nn.Dense",
+        x,
+        weights=weights,
+        _in_channels=inputs,
+        _out_channels=outputs,
+        has_bias=Default(bias is not None, True),
     )
 
 

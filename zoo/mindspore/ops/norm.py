@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from zoo.mindspore.code import Code
-from zoo.mindspore.registry import Call, Operand, translates
+from zoo.mindspore.registry import Call, Default, Operand, translates
 
 
 @translates("LayerNormalization")
@@ -22,16 +22,18 @@ def layer_norm(c: Call, x: Operand, scale: Operand, bias: Operand | None = None)
     weights = {"gamma": scale} | ({"beta": bias} if bias is not None else {})
     start = axis - len(x.shape)
     return c.cell(
-        "nn.LayerNorm", x, weights=weights, _normalized_shape=shape, begin_norm_axis=(start, -1),
-        begin_params_axis=(start, -1), epsilon=(epsilon, 1e-7),
+        "nn.LayerNorm", x, weights=weights, _normalized_shape=shape, begin_norm_axis=Default(start, -1),
+        begin_params_axis=Default(start, -1), epsilon=Default(epsilon, 1e-7),
     )  # fmt: skip
 
 
 @translates("RMSNormalization")
 def rms_norm(c: Call, x: Operand, scale: Operand) -> Code:
     """``x / sqrt(mean(x ** 2) + epsilon) * scale`` over the last axes."""
-    axis = c.attribute("axis", -1) % len(x.shape) - len(x.shape)
-    return c.function("rms_norm", x.tensor, scale.tensor, epsilon=c.attribute("epsilon", 1e-5), axis=(axis, -1))
+    axis, epsilon = c.attribute("axis", -1) % len(x.shape) - len(x.shape), Default(c.attribute("epsilon", 1e-5), 1e-6)
+    if scale.is_weight and axis == -1 and len(scale.shape) == 1:
+        return c.cell("RMSNorm", x, weights={"weight": scale}, _size=scale.shape[0], epsilon=epsilon)
+    return c.function("rms_norm", x.tensor, scale.tensor, epsilon=epsilon, axis=Default(axis, -1))
 
 
 @translates("BatchNormalization")
@@ -45,7 +47,7 @@ def batch_norm(c: Call, x: Operand, scale: Operand, bias: Operand, mean: Operand
     if not all(item.is_weight for item in operands) or len(x.shape) not in kinds:
         return c.function("batch_norm", x.tensor, *(item.tensor for item in operands), epsilon=epsilon)
     weights = dict(zip(("gamma", "beta", "moving_mean", "moving_variance"), operands, strict=True))
-    return c.cell(kinds[len(x.shape)], x, weights=weights, _num_features=scale.shape[0], eps=(epsilon, 1e-5))
+    return c.cell(kinds[len(x.shape)], x, weights=weights, _num_features=scale.shape[0], eps=Default(epsilon, 1e-5))
 
 
 @translates("InstanceNormalization")
@@ -61,7 +63,7 @@ def group_norm(c: Call, x: Operand, scale: Operand, bias: Operand) -> Code:
     if scale.is_weight and bias.is_weight and len(x.shape) == 4:
         return c.cell(
             "nn.GroupNorm", x, weights={"gamma": scale, "beta": bias}, _num_groups=groups,
-            _num_channels=scale.shape[0], eps=(epsilon, 1e-5),
+            _num_channels=scale.shape[0], eps=Default(epsilon, 1e-5),
         )  # fmt: skip
     return c.function("group_norm", x.tensor, scale.tensor, bias.tensor, groups=groups, epsilon=epsilon)
 
