@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 EXECUTORS = {
     "onnxruntime": "zoo.executors.onnxruntime",
     "openvino": "zoo.executors.openvino",
+    "mindspore": "zoo.executors.mindspore",
     "reference": "zoo.executors.reference",
 }
 ASCEND = "zoo.executors.ascend"
+# The executor that takes a mode behind a colon, as a chip takes a precision.
+MINDSPORE = "mindspore"
 
 
 class Session(Protocol):
@@ -90,7 +93,7 @@ def load(
             got=on,
             hint=did_you_mean(on, executor_names(), "give one of these to --on"),
         )
-    if (precision or keep) and not is_chip(on):
+    if (precision or keep) and not is_chip(on) and on != MINDSPORE:
         raise UserError(
             "a precision is something that a chip is compiled for",
             place=f"--on {on}",
@@ -104,6 +107,10 @@ def load(
         from zoo.executors.ascend import load as load_chip
 
         return load_chip(model, on, optimize=optimize, threads=threads, precision=precision, keep=keep)
+    if on == MINDSPORE:
+        from zoo.executors.mindspore import load as load_mindspore
+
+        return load_mindspore(model, optimize=optimize, threads=threads, mode=precision)
     session: Session = importlib.import_module(EXECUTORS[on]).load(model, optimize=optimize, threads=threads)
     return session
 

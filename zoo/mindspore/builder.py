@@ -284,6 +284,8 @@ class BodyBuilder:
     def _hints(self, step: Step, at: int) -> list[str]:
         targets = self._line_targets(step, at)
         like = [str(code) for value in step.node.inputs[:1] if (code := self._bound.get(value))]  # type: ignore[call-overload]
+        if not targets and self._is_own(_line(step)) and len(sources.place(_line(step)).targets) == 1:
+            targets = list(sources.place(_line(step)).targets)  # on the way to what upstream's statement assigns
         return names.of_value(step, targets, [token for token in like if TOKEN.fullmatch(token)])
 
     def _is_own(self, line: str) -> bool:

@@ -44,6 +44,10 @@ _RESULTS = {
 _SEVERAL = {"TopK": ("values", "indices"), "LSTM": ("output", "hidden", "cell"), "GRU": ("output", "hidden")}
 
 
+# (operator, operand) -> what the field calls it.
+_USED_AS = {("RotaryEmbedding", 1): "cos", ("RotaryEmbedding", 2): "sin"}
+
+
 def clean(text: str) -> str:
     """Return a name for a variable that comes nearest to ``text``."""
     name = re.sub(r"\W+", "_", text).strip("_") or "value"
@@ -77,7 +81,11 @@ def _roles(value: ir.Value) -> list[str]:
     producer = value.producer()
     if producer is None:
         return [clean(str(value.name))]
-    return of_step(producer)
+    return [*_used_as(value), *of_step(producer)]
+
+
+def _used_as(value: ir.Value) -> list[str]:
+    return [_USED_AS[key] for user in value.uses() if (key := (user.node.op_type, user.idx)) in _USED_AS][:1]
 
 
 def of_step(node: ir.Node | None) -> list[str]:
@@ -91,7 +99,8 @@ def of_step(node: ir.Node | None) -> list[str]:
 def of_value(step: Step, targets: Sequence[str], like: Sequence[str]) -> list[str]:
     """Return what a step's only result may be called."""
     known = [_RESULTS[step.node.op_type]] if step.node.op_type in _RESULTS else []
-    return [*(name for name in targets if sources.is_name(name)), *known, *like, "x"]
+    used = _used_as(step.outputs[0])
+    return [*used, *(name for name in targets if sources.is_name(name)), *known, *like, "x"]
 
 
 def of_results(step: Step, targets: Sequence[str]) -> list[list[str]]:
