@@ -55,6 +55,11 @@ def is_chip(name: str) -> bool:
     return name.lower().startswith("ascend")
 
 
+def runs_unoptimised(on: str, mode: str | None = None) -> bool:
+    """Say whether an executor can run a graph unoptimised too; MindSpore's modes are such runs themselves."""
+    return on != "openvino" and not (on == MINDSPORE and mode)
+
+
 def split(on: str) -> tuple[str, str | None]:
     """Return (executor, precision mode) of what ``--on`` takes: ``CHIP:MODE`` is a chip in one of its modes."""
     name, colon, mode = on.partition(":")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from zoo.inputs import Feed
 
-MODES = ("graph", "pynative")
+MODES = ("graph", "pynative", "mindir")
 # ONNX file -> the project that stands for it, where one was written already; see :func:`stands_for`.
 _PROJECTS: dict[Path, Path] = {}
 
@@ -39,13 +39,13 @@ class MindSporeSession:
     def __init__(self, model: Path, project: Path, mode: str, threads: int, scratch: contextlib.ExitStack) -> None:
         self._place, self._scratch = str(model), scratch
         self._inputs = _signature(project)
-        self._log = scratch.enter_context(tempfile.TemporaryFile())
+        self._log = scratch.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-m", "zoo.mindspore.serve", str(project), mode, str(threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
-            env=_environment(threads),
+            env=environment(threads),
             cwd=project,
         )
         scratch.callback(self._end)
@@ -59,10 +59,8 @@ class MindSporeSession:
         """Return every output by name."""
         checked = check_feed(feed, self._inputs, self._place)
         assert self._process.stdin is not None
-        try:
+        with contextlib.suppress(BrokenPipeError):  # the answer says why
             write_frame(self._process.stdin, packed(dict(checked)))
-        except BrokenPipeError:
-            pass  # the answer says why
         return unpacked(self._answer("MindSpore fails in the model"))
 
     def _answer(self, fact: str) -> bytes:
@@ -105,7 +103,8 @@ def _signature(project: Path) -> dict[str, tuple[str, list[int | str | None]]]:
     return {entry["name"]: (entry["dtype"], entry["shape"]) for entry in said["inputs"]}
 
 
-def _environment(threads: int) -> dict[str, str]:
+def environment(threads: int) -> dict[str, str]:
+    """Return the environment of a process that runs MindSpore; 0 threads leave their number to it."""
     environment = {**os.environ, "GLOG_v": "4"}
     environment["PYTHONPATH"] = os.pathsep.join(
         [str(Path(__file__).parents[2]), *filter(None, [environment.get("PYTHONPATH")])]
@@ -157,7 +156,7 @@ def load(
         model: The file; its external data lies beside it.
         optimize: Whether the model is compiled as a graph, where ``mode`` does not say.
         threads: Threads to use; the default is the runtime's own choice.
-        mode: ``graph`` or ``pynative``.
+        mode: ``graph``, ``pynative``, or ``mindir`` for the ``model.mindir`` of a project that stands for the file.
 
     Raises:
         UserError: If MindSpore is missing, an operator cannot be said in it, or it refuses the model.

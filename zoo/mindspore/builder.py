@@ -162,27 +162,27 @@ class BodyBuilder:
 
     def _step(self, step: Step, at: int) -> None:
         try:
-            codes = self.translated(step)
+            code = self.translated(step)
         except NotImplementedError as error:
             self.refusals.add(step.node, str(error))
-            codes = [Code("None")] if len(step.outputs) == 1 else [Code("None")]
+            code = Code("None")
         if len(step.outputs) > 1:
             tokens = [self._variable(hints) for hints in names.of_results(step, self._line_targets(step, at))]
-            self.body.statements.append(Statement(tokens, str(codes[0])))
+            self.body.statements.append(Statement(tokens, str(code)))
             self._bound |= {value: Code(token) for value, token in zip(step.outputs, tokens, strict=True)}
             return
         value = step.outputs[0]
-        if TOKEN.fullmatch(codes[0].text) or self._stays_inside(step, at, codes[0]):
-            self._bound[value] = codes[0]
+        if TOKEN.fullmatch(code.text) or self._stays_inside(step, at, code):
+            self._bound[value] = code
             return
-        self._assign(value, codes[0], self._hints(step, at))
+        self._assign(value, code, self._hints(step, at))
 
     def _assign(self, value: ir.Value, code: Code, hints: list[str]) -> None:
         token = self._variable(hints)
         self.body.statements.append(Statement([token], str(code)))
         self._bound[value] = Code(token)
 
-    def translated(self, step: Step) -> list[Code]:
+    def translated(self, step: Step) -> Code:
         """Return a node's expression; what it takes twice gets a variable first."""
         for _ in range(len(step.node.inputs) + 2):
             call = NodeCall(self, step)
@@ -192,7 +192,7 @@ class BodyBuilder:
             if not apart and inside and self._length(str(result)) > _LINE:
                 apart = [max((item.value for item in inside), key=lambda value: len(self._bound[value].text))]
             if not apart:
-                return [result]
+                return result
             for value in dict.fromkeys(apart):
                 self._assign(value, self._bound[value], names.of_step(value.producer()))
         raise NotImplementedError("its operands cannot be named")
@@ -283,7 +283,8 @@ class BodyBuilder:
 
     def _hints(self, step: Step, at: int) -> list[str]:
         targets = self._line_targets(step, at)
-        like = [str(code) for value in step.node.inputs[:1] if (code := self._bound.get(value))]  # type: ignore[call-overload]
+        first = step.node.inputs[0] if step.node.inputs else None
+        like = [str(self._bound[first])] if first is not None and first in self._bound else []
         if not targets and self._is_own(_line(step)) and len(sources.place(_line(step)).targets) == 1:
             targets = list(sources.place(_line(step)).targets)  # on the way to what upstream's statement assigns
         return names.of_value(step, targets, [token for token in like if TOKEN.fullmatch(token)])

@@ -84,18 +84,17 @@ def _class_names(groups: Sequence[Sequence[Body]], root: Body, model_name: str, 
     family = _family([group[0].owner for group in groups])
     wanted = [root.owner or model_name if group[0] is root else _class_name(group[0], family) for group in groups]
     names: list[str] = []
-    for at, (group, name) in enumerate(zip(groups, wanted, strict=True)):
+    for group, name in zip(groups, wanted, strict=True):
         rivals = [other[0] for other, same in zip(groups, wanted, strict=True) if same == name]
-        if name in reserved:
-            name = f"{name}Cell"
-        if group[0] is not rivals[0] and group[0] is not root:
-            name = _told_apart(name, group[0], rivals[0])
-        elif group[0] is not root and name == wanted[-1] and at < len(groups) - 1:
-            name = f"{name}Body"
-        base, count = name, 2
-        while name in names or name in reserved:
-            name, count = f"{base}{count}", count + 1
-        names.append(name)
+        base = name
+        if group[0] is not root and root in rivals:
+            base = f"{name}Body"
+        elif group[0] is not root and group[0] is not rivals[0]:
+            base = _told_apart(name, group[0], rivals[0])
+        unique, count = base, 2
+        while unique in names or unique in reserved:
+            unique, count = f"{base}{count}", count + 1
+        names.append(unique)
     return names
 
 

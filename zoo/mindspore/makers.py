@@ -41,6 +41,11 @@ class Weight:
     turned: bool = False
 
 
+def _static(value: ir.Value) -> tuple[int, ...]:
+    assert value.const_value is not None
+    return tuple(int(size) for size in value.const_value.shape.numpy())
+
+
 # Gives the text of the next leaf, and whether it is a literal.
 Leaves = Callable[[], tuple[str, bool]]
 
@@ -104,7 +109,7 @@ class ParameterUse:
 
     def leaves(self) -> list[Leaf]:
         """Return its shape."""
-        return [Leaf("shape", tuple(int(size) for size in self.weight.value.shape or ()))]  # type: ignore[call-overload]
+        return [Leaf("shape", _static(self.weight.value))]
 
     def render(self, leaves: Leaves) -> str:
         """Return the expression that makes it."""

@@ -1,4 +1,4 @@
-"""Names for variables and attributes: upstream's own where its source says them, else what the field calls such things."""
+"""Names for variables and attributes: upstream's own where its source says them, else the field's usual ones."""
 
 from __future__ import annotations
 
@@ -16,23 +16,26 @@ if TYPE_CHECKING:
     from zoo.mindspore.tree import Module, Step
 
 # Attributes of nn.Cell that a layer must not replace (MindSpore 2.10, ``dir(nn.Cell())`` without leading underscores).
-_OF_CELL = frozenset(
-    "add_flags apply arguments_key bprop_debug buffers cast_inputs cell_init_args cell_type cells cells_and_names "
-    "check_names cls_name compile compile_and_run compile_cache compile_phase compiled construct create_time "
-    "exist_names exist_objs extend_repr generate_scope get_buffer get_flags get_func_graph_proto get_inputs "
-    "get_parameters get_scope get_sub_cell global_cells grad_ops_label has_bprop init_parameters_data "
-    "insert_child_to_cell insert_param_to_cell is_top_cell jit_config_dict load_state_dict mixed_precision_type "
-    "name_cells named_buffers offload param_prefix parameter_layout_dict parameters_and_names "
-    "parameters_broadcast_dict parameters_dict phase phase_cache pipeline_segment pipeline_stage place recompute "
-    "register_buffer remove_redundant_parameters requires_grad run_construct set_boost set_broadcast_flag "
-    "set_comm_fusion set_data_parallel set_grad set_inputs set_jit_config set_mixed_precision_type set_train shard "
-    "state_dict to to_empty to_float total_instance_count trainable_params training untrainable_params update_cell_type "
-    "self".split()
-)
+_OF_CELL = frozenset({
+    "add_flags", "apply", "arguments_key", "bprop_debug", "buffers", "cast_inputs", "cell_init_args", "cell_type",
+    "cells", "cells_and_names", "check_names", "cls_name", "compile", "compile_and_run", "compile_cache",
+    "compile_phase", "compiled", "construct", "create_time", "exist_names", "exist_objs", "extend_repr",
+    "generate_scope", "get_buffer", "get_flags", "get_func_graph_proto", "get_inputs", "get_parameters",
+    "get_scope", "get_sub_cell", "global_cells", "grad_ops_label", "has_bprop", "init_parameters_data",
+    "insert_child_to_cell", "insert_param_to_cell", "is_top_cell", "jit_config_dict", "load_state_dict",
+    "mixed_precision_type", "name_cells", "named_buffers", "offload", "param_prefix", "parameter_layout_dict",
+    "parameters_and_names", "parameters_broadcast_dict", "parameters_dict", "phase", "phase_cache",
+    "pipeline_segment", "pipeline_stage", "place", "recompute", "register_buffer", "remove_redundant_parameters",
+    "requires_grad", "run_construct", "set_boost", "set_broadcast_flag", "set_comm_fusion", "set_data_parallel",
+    "set_grad", "set_inputs", "set_jit_config", "set_mixed_precision_type", "set_train", "shard", "state_dict",
+    "to", "to_empty", "to_float", "total_instance_count", "trainable_params", "training", "untrainable_params",
+    "update_cell_type", "self",
+})  # fmt: skip
 # Names that the code needs for other things.
-_TAKEN = frozenset(
-    "ms nn ops np mint Tensor Parameter initializer self min max range float int bool len tuple list".split()
-)
+_TAKEN = frozenset({
+    "ms", "nn", "ops", "np", "mint", "Tensor", "Parameter", "initializer", "self", "min", "max", "range", "float",
+    "int", "bool", "len", "tuple", "list",
+})  # fmt: skip
 # Results that are not simply what went in, worked on.
 _RESULTS = {
     "Attention": "context", "Softmax": "weights", "Range": "positions", "Embedding": "embeddings", "NonZero": "places",

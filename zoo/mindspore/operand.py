@@ -132,5 +132,5 @@ def _plain(item: np.generic) -> object:
 
 def _nested(array: np.ndarray) -> str:
     if array.ndim == 0:
-        return literal(_plain(array[()]))
+        return literal(_plain(array.reshape(-1)[0]))
     return f"[{', '.join(_nested(part) for part in array)}]"

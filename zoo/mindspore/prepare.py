@@ -64,7 +64,7 @@ def _gemm(node: ir.Node) -> None:
         return
     alone = all(node.attributes.get_float(name, 1.0) == 1.0 for name in ("alpha", "beta"))
     bias = node.inputs[2] if len(node.inputs) > 2 else None
-    fits = bias is None or (is_constant(bias) and _rank(bias) == 1 and bias.shape[0] == node.outputs[0].shape[-1])  # type: ignore[index,union-attr]
+    fits = bias is None or (is_constant(bias) and _rank(bias) == 1 and bias.shape[0] == node.outputs[0].shape[-1])  # type: ignore[index]
     if alone and fits and is_constant(node.inputs[1]) and not node.attributes.get_int("transA", 0):
         transposed = 0 if node.attributes.get_int("transB", 0) else 1
         _replace([node], "Dense", [*node.inputs[:2], bias], transposed=transposed)

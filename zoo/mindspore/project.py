@@ -39,7 +39,7 @@ class Signature:
 
 
 def write_model(model: ir.Model, folder: Path, name: str, description: str) -> Emitted:
-    """Write ``model.py``, ``layers.py`` where it needs one, ``model.safetensors``, ``ledger.json`` and ``signature.json``.
+    """Write the source, ``model.safetensors``, ``ledger.json`` and ``signature.json``.
 
     Args:
         model: The graph.
@@ -111,7 +111,7 @@ def _itemsize(weight: Weight) -> int:
 
 
 def _ledger(made: Emitted) -> dict[str, Any]:
-    """Return what became of every weight: names, shapes and sha256 before and after, as a weight map's ledger says it."""
+    """Return what became of every weight: names, shapes and sha256 before and after, as in a weight map's ledger."""
     entries = []
     for name, weight in made.weights.items():
         assert weight.value.const_value is not None

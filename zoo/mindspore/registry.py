@@ -18,7 +18,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -34,6 +34,7 @@ class Default(NamedTuple):
 
 
 Translator = Callable[..., "Code | str"]
+_Function = TypeVar("_Function", bound=Translator)
 _TABLE: dict[str, Translator] = {}
 # ONNX dtype -> name in ``mindspore``.
 DTYPES = {
@@ -123,10 +124,10 @@ class Call(Protocol):
         """Return the call of a function of ``functional.py.txt``; arguments are code, numbers or None."""
 
 
-def translates(*op_types: str) -> Callable[[Translator], Translator]:
+def translates(*op_types: str) -> Callable[[_Function], _Function]:
     """Register a translator of standard operators."""
 
-    def register(function: Translator) -> Translator:
+    def register(function: _Function) -> _Function:
         for op_type in op_types:
             _TABLE[op_type] = function
         return function

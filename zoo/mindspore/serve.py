@@ -14,20 +14,20 @@ import shutil
 import sys
 import traceback
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any
 
 import numpy as np
 
 _LENGTH = 8
 
 
-def write_frame(stream: BinaryIO, content: bytes) -> None:
+def write_frame(stream: IO[bytes], content: bytes) -> None:
     """Write one frame."""
     stream.write(len(content).to_bytes(_LENGTH, "little") + content)
     stream.flush()
 
 
-def read_frame(stream: BinaryIO) -> bytes:
+def read_frame(stream: IO[bytes]) -> bytes:
     """Read one frame; nothing where the other end is gone."""
     head = stream.read(_LENGTH)
     if len(head) < _LENGTH:
@@ -40,7 +40,8 @@ def packed(arrays: dict[str, np.ndarray]) -> bytes:
     buffer = io.BytesIO()
     safe = {name: array.view(np.uint16) if str(array.dtype) == "bfloat16" else array for name, array in arrays.items()}
     marks = json.dumps([name for name, array in arrays.items() if str(array.dtype) == "bfloat16"])
-    np.savez(buffer, **{f"value:{name}": array for name, array in safe.items()}, bfloat16=np.array(marks))
+    content: dict[str, Any] = {f"value:{name}": array for name, array in safe.items()}
+    np.savez(buffer, bfloat16=np.array(marks), **content)
     return buffer.getvalue()
 
 
@@ -59,31 +60,24 @@ class Runner:
 
     Args:
         folder: The project.
-        mode: ``graph`` or ``pynative``.
+        mode: ``graph``, ``pynative`` or ``mindir``.
         threads: Threads to use, 0 for MindSpore's own choice.
     """
 
     def __init__(self, folder: Path, mode: str, threads: int) -> None:
         import mindspore as ms
 
-        ms.set_context(mode=ms.GRAPH_MODE if mode == "graph" else ms.PYNATIVE_MODE)
+        ms.set_context(mode=ms.PYNATIVE_MODE if mode == "pynative" else ms.GRAPH_MODE)
         ms.set_device(_device())
         if threads:
             ms.runtime.set_cpu_affinity(False)
             ms.set_context(runtime_num_threads=threads)
         _settle_numpy()
         sys.path.insert(0, str(folder))
-        import model
-
         said = json.loads((folder / "signature.json").read_text(encoding="utf-8"))
         self._outputs = list(said["outputs"])
         self._inputs = [entry["name"] for entry in said["inputs"]]
-        self._net: Any = getattr(model, said["class_name"])()
-        weights = ms.load_checkpoint(str(folder / "model.safetensors"), format="safetensors")
-        missing, unknown = ms.load_param_into_net(self._net, weights)
-        if missing or unknown:
-            raise RuntimeError(f"weights that do not fit: missing {missing}, unknown {unknown}")
-        self._net.set_train(False)
+        self._net: Any = _network(folder, said["class_name"]) if mode != "mindir" else _mindir(folder)
 
     def run(self, feed: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Return the outputs by name."""
@@ -91,6 +85,25 @@ class Runner:
         made = self._net(*tensors)
         results = made if isinstance(made, (tuple, list)) else [made]
         return {name: _array(result) for name, result in zip(self._outputs, results, strict=True)}
+
+
+def _network(folder: Path, class_name: str) -> Any:
+    import importlib
+
+    import mindspore as ms
+
+    network = getattr(importlib.import_module("model"), class_name)()
+    weights = ms.load_checkpoint(str(folder / "model.safetensors"), format="safetensors")
+    missing, unknown = ms.load_param_into_net(network, weights)
+    if missing or unknown:
+        raise RuntimeError(f"weights that do not fit: missing {missing}, unknown {unknown}")
+    return network.set_train(False)
+
+
+def _mindir(folder: Path) -> Any:
+    import mindspore as ms
+
+    return ms.nn.GraphCell(ms.load(str(folder / "model.mindir")))
 
 
 def _settle_numpy() -> None:
@@ -132,7 +145,7 @@ def _array(tensor: Any) -> np.ndarray:
 
 
 def main(arguments: list[str]) -> None:
-    """Load the project ``arguments[0]`` in mode ``arguments[1]`` with ``arguments[2]`` threads, and answer until the end."""
+    """Load a project (folder, mode, threads) and answer until the other end is gone."""
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what MindSpore prints is no answer
     requests = sys.stdin.buffer

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 from zoo.mindspore.code import Code
 from zoo.mindspore.registry import Call, Default, Operand, translates
 

@@ -48,7 +48,7 @@ def _layer(
     c: Call, kind: str, x: Operand, kernel: Sequence[int], strides: Sequence[int], pads: Sequence[int], **more: Any
 ) -> Code:
     around = pads[::2]
-    named = {"pad_mode": "pad", "padding": one_or_all(around)} if any(around) or _ceil(c).value else {}
+    named: dict[str, Any] = {"pad_mode": "pad", "padding": one_or_all(around)} if any(around) or _ceil(c).value else {}
     more = more if named else {}
     return c.cell(kind, x, _kernel_size=one_or_all(kernel), stride=one_or_all(strides), **named, **more)
 
@@ -77,8 +77,10 @@ def _border(
         if c.attribute("ceil_mode", 0):
             if size is None or out is None:
                 raise NotImplementedError("a window that reaches beyond an end whose place is not fixed")
-            after = max(after, (out - 1) * strides[at] + (kernel[at] - 1) * dilations[at] + 1 - size - before)
-        border.append((before, after))
+            reach = (out - 1) * strides[at] + (kernel[at] - 1) * dilations[at] + 1
+            border.append((before, max(after, reach - size - before)))
+        else:
+            border.append((before, after))
     return tuple(border)
 
 

@@ -41,9 +41,10 @@ translates("ReduceLogSumExp")(_reduction("logsumexp", "keep_dims"))
 
 @translates("ReduceMean")
 def reduce_mean(c: Call, x: Operand, axes: Operand | None = None) -> Code | str:
-    """``ops.mean``; of integers, what a division towards zero gives."""
-    text = _reduction("mean", "keep_dims")(c, x, axes)
-    return text
+    """``ops.mean``, of floats."""
+    if not x.dtype.is_floating_point():
+        raise NotImplementedError("the mean of integers")
+    return _reduction("mean", "keep_dims")(c, x, axes)
 
 
 @translates("ReduceMax", "ReduceMin")

@@ -26,9 +26,8 @@ def known(operand: Operand | None, what: str) -> list[int]:
 def reshape(c: Call, x: Operand, target: Operand) -> str:
     """``reshape``; a size that is not fixed is ``-1`` where it is the only one."""
     items = []
-    for axis, code in enumerate(target.elements()):
-        if code.text == "0" and not c.attribute("allowzero", 0):
-            code = x.size(axis)
+    for axis, said in enumerate(target.elements()):
+        code = x.size(axis) if said.text == "0" and not c.attribute("allowzero", 0) else said
         items.append(c.number(int(code.text)) if code.text.isdigit() else code)
     texts = [item.text for item in items]
     out = c.shape()
@@ -212,8 +211,8 @@ def range_(c: Call, start: Operand, limit: Operand, delta: Operand) -> str:
 def constant_of_shape(c: Call, target: Operand) -> str:
     """``ops.full``."""
     tensor = c.attribute("value")
-    value = 0.0 if tensor is None else tensor.numpy().reshape(-1)[0]
-    plain = value.item() if hasattr(value, "dtype") and value.dtype.kind != "f" else value
+    value = np.float32(0) if tensor is None else tensor.numpy().reshape(-1)[0]
+    plain = value.item() if value.dtype.kind != "f" else value
     return f"ops.full({sizes(target.elements())}, {literal(plain)}, dtype={c.dtype()})"
 
 
