@@ -115,15 +115,15 @@ class BodyBuilder:
         key = "parameter", value.name
         if key not in self._weights:
             upstream = value.const_value.metadata_props.get(PARAMETER, "") if value.const_value is not None else ""
-            last = upstream.rpartition(".")[2] or "table"
+            last = upstream.rpartition(".")[2] or ("" if hint else "table")
             trained = is_parameter(value) and value.dtype is not None and value.dtype.is_floating_point()
             use = ParameterUse(Weight(value), dtype_name(value.dtype or ir.DataType.UNDEFINED), trained)
-            self._weights[key] = self._attribute(f"{hint}_{last}" if hint else last, use)
+            self._weights[key] = self._attribute("_".join(filter(None, (hint, last))), use)
         return Code(f"self.{self._weights[key]}")
 
     def cell(self, use: CellUse, hint: str) -> str:
         """Return the attribute of a layer; one with the same weights is used again."""
-        weights = tuple(sorted((name, str(w.value.name), w.turned) for name, w in use.weights.items()))
+        weights = tuple(sorted((name, str(w.value.name), w.change) for name, w in use.weights.items()))
         key = use.kind, repr(use.arguments), weights
         if not weights or key not in self._weights:
             self._weights[key] = self._attribute(hint, use)

@@ -82,10 +82,10 @@ class NodeCall:
         """Return the call of a Cell."""
         found = {}
         for name, source in (weights or {}).items():
-            operand, turned = (source[0], True) if isinstance(source, tuple) else (source, False)
+            operand, change = source if isinstance(source, tuple) else (source, "")
             if not operand.is_weight:
                 raise NotImplementedError(f"its {name} is computed")
-            found[name] = Weight(operand.value, turned)
+            found[name] = Weight(operand.value, change)
         made = [
             (name, value.value, value.default) if isinstance(value, Default) else (name, value, None)
             for name, value in arguments.items()
@@ -100,6 +100,13 @@ class NodeCall:
     def parameter(self, operand: Argument) -> Code:
         """Return a weight as a parameter of the module."""
         return self.builder.parameter(operand.value, self.step.hint)
+
+    def stored(self, array: np.ndarray, hint: str) -> Code:
+        """Return a computed constant as a parameter of the module that is not trained."""
+        name = f"{self.node.outputs[0].name}.{hint}"
+        value = ir.Value(name=name, type=ir.TensorType(ir.tensor(array).dtype), shape=ir.Shape(array.shape))
+        value.const_value = ir.tensor(array, name=name)
+        return self.builder.parameter(value, hint)
 
     def function(self, name: str, *arguments: Any, **named: Any) -> Code:
         """Return the call of a function of the project's own."""

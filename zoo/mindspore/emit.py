@@ -112,9 +112,9 @@ def _weights(root: Body) -> tuple[dict[str, Weight], dict[str, str]]:
     """Return every parameter's source, and which of them are others: weights that upstream uses in several places."""
     weights: dict[str, Weight] = {}
     tied: dict[str, str] = {}
-    first: dict[tuple[str, bool], str] = {}
+    first: dict[tuple[str, str], str] = {}
     for name, weight in root.parameters():
-        key = str(weight.value.name), weight.turned
+        key = str(weight.value.name), weight.change
         if key in first:
             tied[name] = first[key]
         else:
@@ -133,4 +133,4 @@ def array_of(weight: Weight) -> np.ndarray:
     """Return a parameter's elements as MindSpore has them."""
     assert weight.value.const_value is not None
     array = read_tensor(weight.value.const_value)
-    return np.ascontiguousarray(array.T) if weight.turned else array
+    return np.ascontiguousarray(array.T if weight.change == "transpose" else array.reshape(weight.shape()))

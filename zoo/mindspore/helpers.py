@@ -38,14 +38,16 @@ def helper_source(names: Collection[str]) -> str:
         if name in needed:
             continue
         needed.add(name)
-        queue += [other for other in known if other != name and re.search(rf"\b{other}\(", known[name])]
+        used = {part.id for part in ast.walk(ast.parse(known[name])) if isinstance(part, ast.Name)}
+        queue += [other for other in known if other in used]
     body = "\n\n\n".join(text for name, text in known.items() if name in needed)
     head = ['"""Layers and functions that MindSpore has not, or not on every device."""', ""]
     if re.search(r"\bms\.", body):
         head.append("import mindspore as ms")
     if re.search(r"\bnp\.", body):
         head.append("import numpy as np")
-    head.append(f"from mindspore import {', '.join(name for name, mark in _IMPORTS.items() if re.search(mark, body))}")
+    taken = [name for name, mark in _IMPORTS.items() if re.search(mark, body)]
+    head += [f"from mindspore import {', '.join(taken)}"] if taken else []
     if "initializer(" in body:
         head.append("from mindspore.common.initializer import initializer")
-    return "\n".join([*head, "", "", body, ""])
+    return "\n".join([*head, *([""] if taken else []), "", body, ""])

@@ -34,11 +34,18 @@ class Weight:
 
     Attributes:
         value: The initializer.
-        turned: Whether it is transposed.
+        change: What is done to it: nothing, ``transpose``, or ``row`` (an axis of one before the last).
     """
 
     value: ir.Value
-    turned: bool = False
+    change: str = ""
+
+    def shape(self) -> tuple[int, ...]:
+        """Return the parameter's sizes."""
+        shape = _static(self.value)
+        if self.change == "transpose":
+            return shape[::-1]
+        return (*shape[:-1], 1, shape[-1]) if self.change == "row" else shape
 
 
 def _static(value: ir.Value) -> tuple[int, ...]:

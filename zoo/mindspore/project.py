@@ -91,11 +91,10 @@ def _write_weights(weights: Mapping[str, Weight], file: Path) -> None:
         value = weights[name].value
         assert value.dtype is not None
         assert value.const_value is not None
-        shape = [int(size) for size in value.const_value.shape.numpy()]
         begin, end = end, end + value.const_value.nbytes
         header[name] = {
             "dtype": _DTYPES[str(value.dtype.numpy())],
-            "shape": shape[::-1] if weights[name].turned else shape,
+            "shape": list(weights[name].shape()),
             "data_offsets": [begin, end],
         }
     text = json.dumps(header, separators=(",", ":")).encode()
@@ -118,7 +117,7 @@ def _ledger(made: Emitted) -> dict[str, Any]:
         before, after = read_tensor(weight.value.const_value), array_of(weight)
         entries.append(
             {
-                "rule": "transpose" if weight.turned else "rename",
+                "rule": weight.change or "rename",
                 "sources": [_line(str(weight.value.name), before)],
                 "targets": [_line(name, after)],
                 "exact": True,

@@ -112,13 +112,16 @@ class Call(Protocol):
         Args:
             kind: Its class: ``nn.Conv2d``.
             operands: What it is called with.
-            weights: Name of a parameter -> the operand that it comes from, or (operand, how: ``"T"`` transposed).
+            weights: Name of a parameter -> the operand that it comes from, or (operand, change): see ``makers.Weight``.
             arguments: What it is made with. A :class:`Default` is left out where it is the default; a name that
                 begins with an underscore is given by its place.
         """
 
     def parameter(self, operand: Operand) -> Code:
         """Return a weight as a parameter of the module."""
+
+    def stored(self, array: np.ndarray, hint: str) -> Code:
+        """Return a computed constant as a parameter of the module that is not trained."""
 
     def function(self, name: str, *arguments: Any, **named: Any) -> Code:
         """Return the call of a function of ``functional.py.txt``; arguments are code, numbers or None."""

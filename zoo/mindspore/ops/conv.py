@@ -61,9 +61,11 @@ def conv(c: Call, x: Operand, weight: Operand, bias: Operand | None = None) -> C
     pads = padding(c, x, sizes)
     group = c.attribute("group", 1)
     strides, dilations = c.attribute("strides", [1] * rank), c.attribute("dilations", [1] * rank)
-    weights = {"weight": weight} | ({"bias": bias} if bias is not None else {})
+    weights: dict[str, Any] = {"weight": (weight, "row") if rank == 1 else weight} | (
+        {"bias": bias} if bias is not None else {}
+    )
     outputs, inputs = weight.shape[:2]
-    if not all(item.is_weight for item in weights.values()) or (rank == 1 and not symmetric(pads)):
+    if not all(item.is_weight for item in (weight, bias) if item is not None) or (rank == 1 and not symmetric(pads)):
         return _function(c, x, weight, bias, pads, (strides, dilations, group))
     return c.cell(
         f"nn.Conv{rank}d", x, weights=weights, _in_channels=(inputs or 0) * group, _out_channels=outputs,

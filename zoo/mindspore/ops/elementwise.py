@@ -133,7 +133,8 @@ def clip(c: Call, x: Operand, low: Operand | None = None, high: Operand | None =
     limits = [None if limit is None else limit.code for limit in (low, high)]
     if limits == [None, None]:
         return str(x.tensor)
-    return f"ops.clamp({x.tensor}, {limits[0]}, {limits[1]})"
+    text = f"ops.clamp({x.tensor}, {limits[0]}, {limits[1]})"
+    return text if x.dtype.is_floating_point() else f"{text}.astype({c.dtype()})"
 
 
 @translates("IsInf")

@@ -15,11 +15,11 @@ def layer_norm(c: Call, x: Operand, scale: Operand, bias: Operand | None = None)
         raise NotImplementedError("its mean and deviation are used")
     axis, epsilon = c.attribute("axis", -1) % len(x.shape), c.attribute("epsilon", 1e-5)
     shape = tuple(x.shape[axis:])
-    if not (scale.is_weight and (bias is None or bias.is_weight)) or None in shape or scale.shape != list(shape):
+    if bias is None or not (scale.is_weight and bias.is_weight) or None in shape or scale.shape != list(shape):
         return c.function(
             "layer_norm", x.tensor, scale.tensor, None if bias is None else bias.tensor, axis=axis, epsilon=epsilon
         )
-    weights = {"gamma": scale} | ({"beta": bias} if bias is not None else {})
+    weights = {"gamma": scale, "beta": bias}
     start = axis - len(x.shape)
     return c.cell(
         "nn.LayerNorm", x, weights=weights, _normalized_shape=shape, begin_norm_axis=Default(start, -1),

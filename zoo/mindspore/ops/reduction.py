@@ -36,7 +36,7 @@ def _kept(c: Call, keyword: str) -> str:
 
 
 translates("ReduceSum")(_reduction("sum", "keepdim"))
-translates("ReduceLogSumExp")(_reduction("logsumexp", "keep_dims"))
+translates("ReduceLogSumExp")(_reduction("logsumexp", "keepdim"))
 
 
 @translates("ReduceMean")

@@ -42,7 +42,8 @@ def flatten(c: Call, x: Operand) -> str:
     axis = c.attribute("axis", 1)
     if axis == 1 and len(x.shape) > 1:
         return f"ops.flatten({x.tensor})"
-    return f"{x.tensor.atom}.reshape({', '.join(map(str, c.sizes()))})"
+    before = [x.size(at).atom for at in range(axis % (len(x.shape) + 1))]
+    return f"{x.tensor.atom}.reshape({' * '.join(before) or '1'}, -1)"
 
 
 @translates("Transpose")
