@@ -1,4 +1,4 @@
-"""Runs every sample on MindSpore and on ONNX Runtime: ``python -m tests.coverage.mindspore_ops -o docs/mindspore-ops.md``."""
+"""Every sample on MindSpore and on ONNX Runtime: ``python -m tests.coverage.mindspore_ops -o docs/mindspore-ops.md``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ RTOL, ATOL = 2e-4, 2e-5
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a sample: ``same``, ``wrong``, ``refused`` (no translation) or ``fails`` (MindSpore refuses it)."""
+    """What became of a sample: ``same``, ``wrong``, ``refused`` (no translation) or ``fails`` (by MindSpore)."""
 
     sample: Sample
     word: str
