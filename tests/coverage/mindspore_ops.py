@@ -1,4 +1,4 @@
-"""Every sample on MindSpore and on ONNX Runtime: ``python -m tests.coverage.mindspore_ops -o docs/mindspore-ops.md``."""
+"""Samples on MindSpore and ONNX Runtime: ``python -m tests.coverage.mindspore_ops -o docs/mindspore-ops.md``."""
 
 from __future__ import annotations
 

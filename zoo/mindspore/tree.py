@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -11,6 +12,11 @@ import onnx_ir as ir
 from zoo.graph import is_parameter
 from zoo.mindspore.prepare import is_constant
 from zoo.sizes import Sizes
+
+
+# Keras Applications have no modules inside the model: their layers say by name which block they belong to, such as
+# block_1_expand, conv2_block1_1_conv and block2a_expand_conv.
+_KERAS_BLOCK = re.compile(r"((?:\w+?_)?block_?\d+[a-z]?)_(\w+)")
 
 
 @dataclass(eq=False)
@@ -236,7 +242,10 @@ def _is_used(value: ir.Value) -> bool:
 
 def _path(node: ir.Node) -> tuple[str, ...]:
     text = node.metadata_props.get("zooport.module", "")
-    return tuple(part for part in text.replace("/", ".").split(".") if part)
+    parts = [part for part in text.replace("/", ".").split(".") if part]
+    if len(parts) == 1 and (found := _KERAS_BLOCK.fullmatch(parts[0])):
+        parts = list(found.groups())
+    return tuple(parts)
 
 
 def _is_chain(crossings: Sequence[tuple[list[ir.Value], list[ir.Value]]]) -> bool:
