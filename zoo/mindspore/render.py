@@ -13,6 +13,9 @@ from zoo.mindspore.loops import LAYER
 # What model.py takes from MindSpore: the text that needs it -> the import.
 _IMPORTS = {"Parameter(": "Parameter", "Tensor(": "Tensor", "mint.": "mint", "nn.": "nn", "ops.": "ops"}
 
+# Longer module paths are cut in docstrings.
+_PATH = 56
+
 
 def source(
     classes: Sequence[CellClass], helpers: Sequence[str], description: str, ties: Sequence[tuple[str, str]] = ()
@@ -86,6 +89,8 @@ def _docstring(cell: CellClass) -> str:
     if paths == [""]:
         return "The model."
     more = len(paths) - 1
+    if len(paths[0]) > _PATH:
+        return f"Upstream's ``...{paths[0][-_PATH:]}``{f' and {more} more like it' if more else ''}."
     return f"Upstream's ``{paths[0]}``{f' and {more} more like it' if more else ''}."
 
 

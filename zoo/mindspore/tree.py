@@ -13,7 +13,6 @@ from zoo.graph import is_parameter
 from zoo.mindspore.prepare import is_constant
 from zoo.sizes import Sizes
 
-
 # Keras Applications have no modules inside the model: their layers say by name which block they belong to, such as
 # block_1_expand, conv2_block1_1_conv and block2a_expand_conv.
 _KERAS_BLOCK = re.compile(r"((?:\w+?_)?block_?\d+[a-z]?)_(\w+)")
