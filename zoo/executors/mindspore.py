@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from zoo.inputs import Feed
 
-MODES = ("graph", "pynative", "mindir")
+MODES = ("graph", "pynative", "mindir", "exact")
 # ONNX file -> the project that stands for it, where one was written already; see :func:`stands_for`.
 _PROJECTS: dict[Path, Path] = {}
 
@@ -156,7 +156,8 @@ def load(
         model: The file; its external data lies beside it.
         optimize: Whether the model is compiled as a graph, where ``mode`` does not say.
         threads: Threads to use; the default is the runtime's own choice.
-        mode: ``graph``, ``pynative``, or ``mindir`` for the ``model.mindir`` of a project that stands for the file.
+        mode: ``graph``, ``pynative``, or ``mindir`` for the ``model.mindir`` of a project that stands for the file;
+            ``exact`` is graph mode with elementary functions in float64.
 
     Raises:
         UserError: If MindSpore is missing, an operator cannot be said in it, or it refuses the model.

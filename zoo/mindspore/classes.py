@@ -93,7 +93,7 @@ def _class_names(groups: Sequence[Sequence[Body]], root: Body, model_name: str, 
             base = _told_apart(name, group[0], rivals[0])
         unique, count = base, 2
         while unique in names or unique in reserved:
-            unique, count = f"{base}{count}", count + 1
+            unique, count = f"{base}{'V' if base[-1].isdigit() else ''}{count}", count + 1
         names.append(unique)
     return names
 

@@ -145,10 +145,10 @@ def _free(hints: Sequence[str], alive: Container[str], taken: Container[str]) ->
     for hint in usable:
         if hint not in alive:
             return hint
-    count = 2
-    while f"{usable[0]}{count}" in alive:
+    base, count = usable[0].rstrip("0123456789") or usable[0], 2
+    while f"{base}{count}" in alive:
         count += 1
-    return f"{usable[0]}{count}"
+    return f"{base}{count}"
 
 
 def _spans(body: Body) -> dict[str, tuple[float, float]]:
