@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -100,11 +100,10 @@ def typical_sizes(artifact: Artifact, given: Mapping[str, int]) -> dict[str, int
     return found
 
 
-def write_readme(artifact: Artifact, folder: Path, checked: Sequence[str]) -> None:
-    """Write the README in both languages; ``checked`` are the verdicts: of the project, then of its MindIR."""
+def write_readme(artifact: Artifact, folder: Path, verdicts: Mapping[str, str]) -> None:
+    """Write the README in both languages; ``verdicts`` says of each file what was found."""
     card = artifact.card()
     layers, mindir = (folder / LAYERS).is_file(), (folder / MINDIR).is_file()
-    verdicts = dict(zip(("model.py", MINDIR), checked, strict=False))
     english = "; ".join(f"`{file}` against the original: {verdict}" for file, verdict in verdicts.items())
     chinese = "；".join(f"`{file}` 与原模型对比：{verdict}" for file, verdict in verdicts.items())
     words = {
