@@ -28,9 +28,9 @@ _ROOT = Path(__file__).parents[2]
 RTOL, ATOL = 2e-4, 2e-5
 _HEAD = """# Operators on MindSpore
 
-Written by `python -m tests.coverage.mindspore_ops -o docs/mindspore-ops.md` (MindSpore 2.10.0, CPU, pynative; `--mode graph`
-for graph mode). Every sample is one node, held against ONNX Runtime within rtol 2e-4 and atol 2e-5. `Dense`, `Embedding`
-and `Silu` are what several nodes become; the samples of MatMul, Gemm, Gather and Mul reach them.
+Written by `python -m tests.coverage.mindspore_ops -o docs/mindspore-ops.md` (MindSpore 2.10.0, CPU, pynative;
+`--mode graph` for graph mode). Every sample is one node, held against ONNX Runtime within rtol 2e-4 and atol 2e-5.
+`Dense`, `Embedding` and `Silu` are what several nodes become; the samples of MatMul, Gemm, Gather and Mul reach them.
 
 """
 
