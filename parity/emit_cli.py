@@ -20,8 +20,8 @@ RECORD = "emit.json"
 def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "form",
-        choices=["onnx", "atc"],
-        help="onnx: one ONNX file of any opset; atc: a folder from which ATC makes a model",
+        choices=["onnx", "atc", "mindspore"],
+        help="onnx: one ONNX file of any opset; atc: a folder from which ATC makes a model; mindspore: a project",
     )
     parser.add_argument("artifact", type=Path, metavar="DIR", help="an artifact that `zooport port` wrote")
     parser.add_argument("-o", "--out", type=Path, required=True, metavar="OUT", help="the folder to write")
@@ -29,6 +29,7 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--size", action="append", default=[], metavar="NAME=N", help="fix a symbolic dimension, such as batch=1"
     )
+    parser.add_argument("--no-mindir", action="store_true", help="for mindspore: do not export model.mindir")
     group = parser.add_argument_group("for ATC")
     group.add_argument("--target", metavar="CHIP", help="the chip, such as ascend310p3")
     group.add_argument("--batch", default="1", metavar="N[,N...]", help="its batch, or the gears of it (default: 1)")
@@ -49,7 +50,11 @@ def _run(args: argparse.Namespace) -> int:
     from zoo.record import dumps
 
     artifact = open_artifact(args.artifact, unsealed=args.unsealed)
-    _refuse_other(args.out)
+    refuse_other(args.out)
+    if args.form == "mindspore":
+        from parity.emit_mindspore import emit_mindspore
+
+        return emit_mindspore(artifact, args)
     with new_folder(args.out) as folder:
         model, fixed = _written(artifact, folder, args)
         result = None if args.no_check else judged(artifact, folder, fixed)
@@ -68,7 +73,7 @@ def _run(args: argparse.Namespace) -> int:
     return 0 if result is None or result.holds else 1
 
 
-def _refuse_other(out: Path) -> None:
+def refuse_other(out: Path) -> None:
     """Refuse to replace what is no folder of ours.
 
     Raises:

@@ -24,7 +24,7 @@ from porters.porter import Original, Precision, PrecisionUnavailableError
 from porters.source import SourceOptions, open_source
 from zoo.artifact import MODEL, Artifact
 from zoo.errors import UserError
-from zoo.executor import Session, load
+from zoo.executor import Session, load, runs_unoptimised
 from zoo.graph import HANDLE
 from zoo.inputs import Feed, InputSpec, moved
 
@@ -121,7 +121,7 @@ class Sides:
             return
         progress(phases.LOAD)
         self._sessions["optimised"] = self._load(on, optimize=True)
-        if on != "openvino":  # it cannot be run unoptimised
+        if runs_unoptimised(on, mode):
             self._sessions["unoptimised"] = self._load(on, optimize=False)
 
     def _too_large(self) -> bool:

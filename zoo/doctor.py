@@ -19,7 +19,7 @@ EXTRAS: dict[str, tuple[dict[str, str], str]] = {
         "keras: sources, live Keras models, tf.function",
     ),
     "openvino": ({"openvino": "openvino"}, "--on openvino"),
-    "mindspore": ({"mindspore": "mindspore"}, "MindSpore itself, for what comes after the port"),
+    "mindspore": ({"mindspore": "mindspore"}, "--on mindspore, zooport emit mindspore"),
     "reports": ({"jinja2": "jinja2", "plotly": "plotly"}, "zooport report"),
     "sweep": ({"pyarrow": "pyarrow"}, "zooport sweep's tables"),
     "upstream": ({"ultralytics": "ultralytics", "diffusers": "diffusers"}, "the models of tests/coverage"),
@@ -68,7 +68,7 @@ def _version(package: str) -> str | None:
 
 
 def _ready(executor: str) -> bool:
-    return executor != "openvino" or find_spec("openvino") is not None
+    return executor not in ("openvino", "mindspore") or find_spec(executor) is not None
 
 
 def _accelerators() -> list[str]:

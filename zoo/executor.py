@@ -19,9 +19,12 @@ if TYPE_CHECKING:
 EXECUTORS = {
     "onnxruntime": "zoo.executors.onnxruntime",
     "openvino": "zoo.executors.openvino",
+    "mindspore": "zoo.executors.mindspore",
     "reference": "zoo.executors.reference",
 }
 ASCEND = "zoo.executors.ascend"
+# The executor that takes a mode behind a colon, as a chip takes a precision.
+MINDSPORE = "mindspore"
 
 
 class Session(Protocol):
@@ -50,6 +53,11 @@ def executor_names() -> list[str]:
 def is_chip(name: str) -> bool:
     """Say whether ``name`` is a chip, which is compiled for and emulated."""
     return name.lower().startswith("ascend")
+
+
+def runs_unoptimised(on: str, mode: str | None = None) -> bool:
+    """Say whether an executor can run a graph unoptimised too; MindSpore's modes are such runs themselves."""
+    return on != "openvino" and not (on == MINDSPORE and mode)
 
 
 def split(on: str) -> tuple[str, str | None]:
@@ -90,7 +98,7 @@ def load(
             got=on,
             hint=did_you_mean(on, executor_names(), "give one of these to --on"),
         )
-    if (precision or keep) and not is_chip(on):
+    if (precision or keep) and not is_chip(on) and on != MINDSPORE:
         raise UserError(
             "a precision is something that a chip is compiled for",
             place=f"--on {on}",
@@ -104,6 +112,10 @@ def load(
         from zoo.executors.ascend import load as load_chip
 
         return load_chip(model, on, optimize=optimize, threads=threads, precision=precision, keep=keep)
+    if on == MINDSPORE:
+        from zoo.executors.mindspore import load as load_mindspore
+
+        return load_mindspore(model, optimize=optimize, threads=threads, mode=precision)
     session: Session = importlib.import_module(EXECUTORS[on]).load(model, optimize=optimize, threads=threads)
     return session
 

@@ -17,13 +17,18 @@ from zoo.graph import OPSET
 Dims = list[Expression]  # None is an unknown size
 
 
-def settle_sizes(model: ir.Model) -> None:
+def settle_sizes(model: ir.Model) -> Sizes:
     """Infer the shapes of ``model`` node by node and replace computed sizes by constants, in place.
 
     A target of Reshape or Expand becomes a constant where at most one of its sizes is not that of the operand. What
     computed it is then without use. Sizes are positive in this reasoning: an empty tensor is no input of a model.
+
+    Returns:
+        What is known of every value.
     """
-    _Sizes(model.graph).settle()
+    sizes = Sizes(model.graph)
+    sizes.settle()
+    return sizes
 
 
 def infer_node(node: ir.Node, opset: int, known: Mapping[ir.Value, np.ndarray] | None = None) -> None:
@@ -64,14 +69,27 @@ def _take(value: ir.Value, found: onnx.TypeProto) -> None:
         value.shape = ir.Shape(sizes)
 
 
-class _Sizes:
+class Sizes:
+    """What is known of the sizes and contents of a graph's values."""
+
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
         self._dims: dict[ir.Value, Dims] = {}
         self._contents: dict[ir.Value, Contents] = {}
         self._named: dict[str, Expression] = {}
 
+    def dims(self, value: ir.Value) -> Dims | None:
+        """Return the sizes of a value, None where its rank is not known."""
+        if value not in self._dims:
+            self._know_shape(value)
+        return self._dims.get(value)
+
+    def contents(self, value: ir.Value) -> Contents | None:
+        """Return what a value holds, None where it is no small tensor of sizes or constants."""
+        return self._content(value)
+
     def settle(self) -> None:
+        """Go through the graph once, and change it as :func:`settle_sizes` says."""
         for value in (*self._graph.inputs, *self._graph.initializers.values()):
             if value.const_value is not None:
                 value.type, value.shape = ir.TensorType(value.const_value.dtype), _static(value.const_value)

@@ -30,6 +30,9 @@ def _configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--timeout", type=float, default=900, metavar="SECONDS", help="limit of a model (default: 900)")
     parser.add_argument("--memory", type=float, default=12, metavar="GIB", help="limit of a model (default: 12)")
     parser.add_argument("--retry", action="store_true", help="run again what did not pass before")
+    parser.add_argument(
+        "--on", default="onnxruntime", metavar="EXECUTOR", help="where ports run (default: onnxruntime)"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the artifacts")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -41,7 +44,7 @@ def _run(args: argparse.Namespace) -> int:
 
     options = SweepOptions(
         args.sample, args.exclude, args.per_family, args.seed, max(args.jobs, 1),
-        Limits(args.timeout, memory_bytes=int(args.memory * 2**30)), args.retry, args.keep,
+        Limits(args.timeout, memory_bytes=int(args.memory * 2**30)), args.retry, args.keep, args.on,
     )  # fmt: skip
     with progress() as bar:
         task = bar.add_task("sweep", total=None)

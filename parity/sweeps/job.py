@@ -36,6 +36,7 @@ class Job:
         directory: Where its artifact goes; removed afterwards unless ``keep``.
         log: The file that takes what the frameworks print.
         keep: Whether to keep the artifact.
+        on: The executor that the port is checked on.
     """
 
     source: str
@@ -45,6 +46,7 @@ class Job:
     directory: Path
     log: Path
     keep: bool
+    on: str = "onnxruntime"
 
 
 def work(line: Line, job: Job) -> Row:
@@ -74,6 +76,7 @@ def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
     from porters.porting import port_to
     from porters.source import SourceOptions
     from zoo.artifact import open_artifact
+    from zoo.executor import split
 
     def stage(name: str) -> None:
         entered(_STAGES.get(name, name))
@@ -91,7 +94,8 @@ def _port_and_check(job: Job, row: Row, entered: Callable[[str], None]) -> Row:
         translate_seconds=ported.seconds.get("translate", 0.0),
     )
     entered("check")
-    result = check(open_artifact(job.directory), seed=job.seed + 1, save=job.keep)
+    on, mode = split(job.on)
+    result = check(open_artifact(job.directory), on=on, mode=mode, seed=job.seed + 1, save=job.keep)
     ratios = [output.budget.ratio for output in result.outputs if output.budget is not None]
     return replace(
         row,

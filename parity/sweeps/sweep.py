@@ -41,6 +41,7 @@ class SweepOptions:
         limits: Time and memory of one model.
         retry: Whether to run again what did not pass before.
         keep: Whether to keep the artifacts.
+        on: The executor that ports are checked on.
     """
 
     sample: int = 0
@@ -51,6 +52,7 @@ class SweepOptions:
     limits: Limits = JOB_LIMITS
     retry: bool = False
     keep: bool = False
+    on: str = "onnxruntime"
 
 
 def choose(patterns: Sequence[str], options: SweepOptions, sizes: Path | None = None) -> list[Reference]:
@@ -146,7 +148,14 @@ def sweep(
 def _job(item: Reference, out: Path, options: SweepOptions) -> Job:
     name = re.sub(r"[^\w.@-]+", "_", item.source)
     return Job(
-        item.source, item.family, options.seed, (), out / "artifacts" / name, out / "logs" / f"{name}.log", options.keep
+        item.source,
+        item.family,
+        options.seed,
+        (),
+        out / "artifacts" / name,
+        out / "logs" / f"{name}.log",
+        options.keep,
+        options.on,
     )
 
 

@@ -18,11 +18,11 @@ from zoo.inputs import Feed, InputSpec, parse_input, sample
 SPEC: InputSpec = parse_input("x=batch,3,8,8:float32")
 
 
-@pytest.fixture(params=["onnxruntime", "openvino", "reference"])
+@pytest.fixture(params=["onnxruntime", "openvino", "reference", "mindspore"])
 def on(request: pytest.FixtureRequest) -> str:
     """Every executor that computes in the graph's own precision."""
-    if request.param == "openvino":
-        pytest.importorskip("openvino", reason="the extra 'openvino' is not installed")
+    if request.param in ("openvino", "mindspore"):
+        pytest.importorskip(request.param, reason="its extra is not installed")
     return str(request.param)
 
 

@@ -1,0 +1,100 @@
+"""``zooport emit mindspore``: a MindSpore project and its MindIR, each judged against the original."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from parity.verdict import ParityResult
+    from zoo.artifact import Artifact
+
+RECORD = "emit.json"
+EXACTLY = "model.py with exact elementary functions"
+
+
+def emit_mindspore(artifact: Artifact, args: argparse.Namespace) -> int:
+    """Write the project, judge it, and return the exit code.
+
+    Raises:
+        UserError: Naming every node that cannot be said in MindSpore, or with MindSpore's own words.
+    """
+    from zoo.ascend.cli import sizes
+    from zoo.console import emit, emit_json
+    from zoo.folder import new_folder
+    from zoo.mindspore.scripts import MINDIR, export_mindir, write_project, write_readme
+    from zoo.record import dumps
+
+    results: dict[str, ParityResult | None] = {}
+    with new_folder(args.out) as folder:
+        fixed = write_project(artifact, folder, sizes(args.size))
+        if not args.no_mindir:
+            export_mindir(folder)
+        if not args.no_check:
+            results["model.py"] = whole = judged(artifact, folder)
+            if not whole.holds:  # is it the translation, or this device's kernels?
+                results[EXACTLY] = judged(artifact, folder, mode="exact")
+            if not args.no_mindir:
+                results[MINDIR] = judged_mindir(artifact, folder, fixed)
+        write_readme(artifact, folder, {file: _verdict(result) for file, result in results.items()})
+        record = {
+            "form": "mindspore", "sizes": fixed,
+            "files": sorted(str(item.relative_to(folder)) for item in folder.rglob("*") if item.is_file()),
+            "verdict": _worst({file: item for file, item in results.items() if file != EXACTLY}),
+            "verdicts": {file: _verdict(result) for file, result in results.items()},
+            "diagnosis": "; ".join(item.diagnosis for item in results.values() if item is not None and not item.holds),
+        }  # fmt: skip
+        (folder / RECORD).write_text(dumps(record), encoding="utf-8")
+    if args.json:
+        emit_json(record)
+    else:
+        emit(f"{args.artifact} -> {args.out}: {len(record['files'])} files")
+        for file, result in results.items():
+            said = "" if result is None else f" {result.diagnosis}"
+            emit(f"{file}: {_verdict(result)}{said}")
+    return 0 if all(result is None or result.holds for file, result in results.items() if file != EXACTLY) else 1
+
+
+def _verdict(result: ParityResult | None) -> str:
+    return "not checked" if result is None else result.verdict
+
+
+def _worst(results: Mapping[str, ParityResult | None]) -> str:
+    words = [_verdict(result) for result in results.values()]
+    return next((word for word in ("fail", "not checked") if word in words), "pass" if words else "not checked")
+
+
+def judged(artifact: Artifact, folder: Path, mode: str | None = None) -> ParityResult:
+    """Return the verdict on the project: run where the port's graph would be, compiled and operator by operator."""
+    from parity.harness import check
+    from zoo.executors.mindspore import stands_for
+
+    with stands_for(artifact.model_path, folder):
+        return check(artifact, on="mindspore", mode=mode, save=False)
+
+
+def judged_mindir(artifact: Artifact, folder: Path, sizes: Mapping[str, int]) -> ParityResult | None:
+    """Return the verdict on ``model.mindir``, whose sizes are fixed; None where the original cannot be built again."""
+    from parity.harness import check
+    from parity.sides import rebuild
+    from zoo.artifact import CARD, Artifact
+    from zoo.card import dump_card
+    from zoo.executors.mindspore import stands_for
+
+    if sizes and rebuild(artifact)[0] is None:
+        return None
+    card: dict[str, Any] = {**artifact.card()}
+    card["source"] = {"inputs": card["inputs"], **card["source"]}
+    card["inputs"] = [{**entry, "shape": [sizes.get(d, d) for d in entry["shape"]]} for entry in card["inputs"]]
+    with tempfile.TemporaryDirectory(prefix="zooport-emit-") as name:
+        copy = Path(name)
+        for file in artifact.path.iterdir():
+            if file.name not in (CARD, "manifest.json") and file.is_file():
+                shutil.copy(file, copy / file.name)
+        (copy / CARD).write_text(dump_card(card), encoding="utf-8")
+        with stands_for(copy / "model.onnx", folder):
+            return check(Artifact(copy), on="mindspore", mode="mindir", save=False)
