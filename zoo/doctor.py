@@ -22,6 +22,7 @@ EXTRAS: dict[str, tuple[dict[str, str], str]] = {
     "mindspore": ({"mindspore": "mindspore"}, "--on mindspore, zooport emit mindspore"),
     "reports": ({"jinja2": "jinja2", "plotly": "plotly"}, "zooport report"),
     "sweep": ({"pyarrow": "pyarrow"}, "zooport sweep's tables"),
+    "gguf": ({"gguf": "gguf"}, "weight maps of .gguf files"),
     "upstream": ({"ultralytics": "ultralytics", "diffusers": "diffusers"}, "the models of tests/coverage"),
     "accuracy": ({"pycocotools": "pycocotools"}, "zooport eval --task object-detection"),
     "demo": (

@@ -154,6 +154,7 @@ def test_a_ported_language_model_says_the_same(gpt, capsys):
         assert item["generation"]["tokens"] == item["generation"]["asked"] > 4
 
 
+@pytest.mark.thorough
 def test_a_vocabulary_one_off_says_something_else(gpt, tmp_path, capsys):
     import shutil
 

@@ -61,6 +61,7 @@ def test_a_verdict_as_junit(conv, tmp_path):
     assert any("ratio" in message and "limit 3" in message for message in said)
 
 
+@pytest.mark.thorough
 def test_the_command_line_writes_junit(tmp_path, capsys):
     artifact, file = tmp_path / "a", tmp_path / "parity.xml"
     assert main(["port", "timm:test_vit", "-o", str(artifact), "--json"]) == 0

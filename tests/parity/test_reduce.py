@@ -43,6 +43,7 @@ def test_a_faulty_port_is_reduced_to_its_wrong_layer(conv, tmp_path, fault, op, 
     assert small.card()["source"]["reduced_from"]["node"] == found.node
 
 
+@pytest.mark.thorough
 def test_its_test_fails_and_passes_once_the_layer_is_mended(conv, tmp_path):
     faulty = conv.copy(tmp_path / "faulty", tanh_gelu)
     reduce(faulty, tmp_path / "small", original=conv.original)

@@ -119,7 +119,7 @@ def ground(page: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", PAGES)
-@pytest.mark.parametrize("lang", ["en", "zh"])
+@pytest.mark.parametrize("lang", ["en", pytest.param("zh", marks=pytest.mark.thorough)])
 def test_every_page_is_whole_at_both_widths_in_both_themes(
     visit: Callable[..., Any], built: dict[str, Path], lang: str, name: str
 ) -> None:

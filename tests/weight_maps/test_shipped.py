@@ -65,6 +65,7 @@ os._exit(0)  # MindSpore's cells complain where Python itself is already gone
 """
 
 
+@pytest.mark.thorough
 def test_torchvisions_resnet18_runs_on_mindspore(spawn: Callable[..., Any]) -> None:
     needs("mindcv")
     answer = spawn("-W", "ignore", "-c", SCRIPT, cwd=Path(__file__).parents[2])

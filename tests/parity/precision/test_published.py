@@ -93,6 +93,7 @@ def test_what_float16_loses_depends_on_the_graph(graphs, feed):
     assert 100 * np.mean(kept != answers[32]) < 0.2
 
 
+@pytest.mark.thorough
 def test_the_search_finds_the_sums(graphs):
     result = search(graphs[32], "ascend310p3", budget=0.004)
     assert result.holds

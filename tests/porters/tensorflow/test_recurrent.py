@@ -90,7 +90,13 @@ MORE = {
 }
 
 
-@pytest.mark.parametrize("name", MORE)
+# One of each kind; the others at length.
+QUICK = ("bidirectional-list", "cells", "distributed")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.thorough]) for name in MORE]
+)
 def test_layers(check, name):
     build, wanted = MORE[name]
     ported = check(built(build()))
@@ -184,7 +190,9 @@ MASKED = {
 }
 
 
-@pytest.mark.parametrize("name", MASKED)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == "both" else [pytest.mark.thorough]) for name in MASKED]
+)
 @pytest.mark.parametrize("steps", [5, pytest.param(None, marks=pytest.mark.thorough)])
 def test_masks_of_prefixes_are_lengths(check, name, steps):
     build, wanted = MASKED[name]

@@ -295,6 +295,7 @@ def port_to(folder: str | Path) -> list[str]:
     return [hashlib.sha256(file.read_bytes()).hexdigest() for file in sorted(Path(folder).iterdir())]
 
 
+@pytest.mark.thorough
 def test_ports_are_equal_within_and_across_processes_and_quiet(tmp_path):
     folders = [tmp_path / name for name in ("first", "second", "other")]
     for folder in folders:
