@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
+import pytest
+
 from parity import check
 from parity.junit import write_junit
 from tests.parity.test_harness import change_epsilon
