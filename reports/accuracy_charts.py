@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from reports.facts import Accuracy, AccuracyRow
@@ -24,9 +25,8 @@ def differences(result: Accuracy) -> Chart | None:
         for key, kind in zip(keys, kinds, strict=True)
     ]
     words = tr("port minus original, points") if result.counted else tr("port minus original")
-    drawing = figure(
-        traces, [row.executor for row in rows], {"title": title(words), "rangemode": "tozero", "nticks": 6}
-    )
+    axis = {"title": title(words), "range": _range(rows, scale), "nticks": 6}
+    drawing = figure(traces, [row.executor for row in rows], axis)
     zero = {"color": "var(--strong)", "width": 1.5, "dash": "dash"}
     drawing["layout"]["shapes"] = [{"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "yref": "paper", "line": zero}]
     return Chart(
@@ -36,6 +36,13 @@ def differences(result: Accuracy) -> Chart | None:
         figure=drawing,
         legend=(*keys, Key("dash", "var(--strong)", tr("no difference"))),
     )
+
+
+def _range(rows: Sequence[AccuracyRow], scale: float) -> list[float]:
+    """Return an axis with room around zero and every interval, so that no marker is cut off where all is nothing."""
+    ends = [scale * end for row in rows for end in (0.0, row.delta or 0.0, *(row.interval or ()))]
+    room = 0.08 * (max(ends) - min(ends)) or 0.01 * scale
+    return [min(ends) - room, max(ends) + room]
 
 
 def _points(result: Accuracy, key: Key, placed: list[tuple[int, AccuracyRow]], scale: float) -> dict[str, Any]:
