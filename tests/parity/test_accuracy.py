@@ -198,6 +198,7 @@ def test_on_a_chip_the_layer_that_rounds_most_stands_out(conv):
     assert explain(conv.artifact, conv.original, "openvino", [feed]).reason == "unknown"
 
 
+@pytest.mark.thorough
 def test_the_command_line_declares_evaluates_and_fails(tiny, images, tmp_path, zooport):
     declaration = tmp_path / "declared.yaml"
     steps = {"resize": 10, "crop": 8, "scale": 255}

@@ -75,6 +75,7 @@ def classes(artifact, feed, on="onnxruntime", **options):
         return session.run(feed)["logits"].argmax(-1)
 
 
+@pytest.mark.thorough
 def test_what_float16_loses_depends_on_the_graph(graphs, feed):
     answers = {common: classes(artifact, feed) for common, artifact in graphs.items()}
     assert np.mean(answers[0] != answers[32]) < 1e-3, "the two are one function"

@@ -17,6 +17,7 @@ from zoo.main import main
 RECURRENT = "python:parity.selftest.subjects:recurrent"
 
 
+@pytest.mark.thorough
 def test_faults_in_a_recurrent_model_are_caught_and_located(tmp_path, capsys):
     out = tmp_path / "table.json"
     code = main(

