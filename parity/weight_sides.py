@@ -142,6 +142,9 @@ class MindSporeSide:
     """A MindSpore cell; its tensors are called as ``save_checkpoint`` and ``load_param_into_net`` call them."""
 
     def __init__(self, cell: Any) -> None:
+        from zoo.mindspore.serve import settle_convolutions
+
+        settle_convolutions()
         self._cell = cell.set_train(False)
         if not all(_leads_to(cell, item) for item in cell.get_parameters()):
             # Cells put together by hand keep names of their parts; this names them as a whole.

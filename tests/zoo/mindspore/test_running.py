@@ -39,6 +39,20 @@ def test_it_gives_the_originals_answer_for_every_batch(tiny: Path, on: str) -> N
             np.testing.assert_allclose(found["output"], expected["output"], rtol=1e-4, atol=1e-5)
 
 
+def test_no_convolution_is_left_to_plain_loops(project: Path) -> None:
+    script = f"""
+import numpy
+from pathlib import Path
+from zoo.mindspore.serve import Runner
+Runner(Path({str(project)!r}), "pynative", 1).run({{"x": numpy.zeros((1, 3, 8, 8), "float32")}})
+"""
+    heard = {**environment(1), "ONEDNN_VERBOSE": "1"}
+    done = subprocess.run([sys.executable, "-c", script], env=heard, capture_output=True, text=True, check=True)
+    ran = [line for line in done.stdout.splitlines() if ",exec,cpu,convolution," in line]
+    assert ran
+    assert not [line for line in ran if "ref:any" in line]
+
+
 def test_a_feed_that_does_not_fit_is_refused(tiny: Path) -> None:
     with load(tiny / MODEL, "mindspore:pynative") as session, pytest.raises(UserError, match="names do not fit"):
         session.run({"y": np.zeros((1, 3, 8, 8), np.float32)})
