@@ -15,6 +15,9 @@ from reports.html import site
 from reports.language import LANGUAGES
 from reports.port_facts import Graph, Tensor
 from reports.sources import Source
+from tests.reports.browsing import browser, visit
+
+__all__ = ["browser", "visit"]  # fixtures
 
 HOSTILE = '<script>alert("x")</script>|</script><img src=x onerror=alert(1)> `_a_` [b](javascript:c)\n## d'
 MACHINE = {"cpu": "Test CPU 2.5 GHz", "cores": 2, "memory_bytes": 8 * 2**30, "os": "Linux 6.1", "python": "3.11.2"}

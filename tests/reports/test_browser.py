@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,9 +12,9 @@ import pytest
 
 from reports import collect, render_report
 from reports.facts import Sweep
+from tests.reports.browsing import CHROMIUM, RESIZED, drawn, watched
 
-CHROMIUM = Path("/usr/bin/chromium")
-playwright = pytest.importorskip("playwright.sync_api", reason="the browser test needs the package playwright")
+pytest.importorskip("playwright.sync_api", reason="the browser test needs the package playwright")
 pytestmark = pytest.mark.skipif(not CHROMIUM.exists(), reason=f"the browser test needs {CHROMIUM}")
 
 # The sheet's own colours, as light-dark() resolves them.
@@ -32,8 +31,6 @@ _SIZES = """() => Array.from(document.querySelectorAll('.chart'), chart => {
   const box = chart.querySelector('svg.main-svg').getBoundingClientRect();
   return [box.width, box.height, chart.querySelectorAll('.point, .points path').length];
 })"""
-_RESIZED = """width => Array.from(document.querySelectorAll('.chart'), chart => chart.dataset.drawn &&
-  chart.querySelector('svg.main-svg').getBoundingClientRect().right <= width).every(Boolean)"""
 _ENDS = """() => Array.from(document.querySelectorAll('.scroll, .figure, .chart svg, pre, .tools, .tools *'), box => {
   return box.getBoundingClientRect().right;
 })"""
@@ -88,58 +85,6 @@ _CONTRAST = """() => {
 }"""
 
 
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as driver:
-        found = driver.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        yield found
-        found.close()
-
-
-@contextmanager
-def watched(browser: Any) -> Iterator[tuple[Callable[..., Any], list[str]]]:
-    """Yield what opens a file at a width, and a list of what the browser complains of or asks for beside files."""
-    complaints: list[str] = []
-    contexts = []
-
-    def opened(file: Path, width: int = 1280) -> Any:
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme="light")
-        contexts.append(context)
-        page = context.new_page()
-        page.on("console", lambda message: complaints.append(message.text))
-        page.on("pageerror", lambda error: complaints.append(str(error)))
-        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
-        page.on(
-            "request",
-            lambda request: None if request.url.startswith(("file:", "data:")) else complaints.append(request.url),
-        )
-        page.goto(file.as_uri())
-        return page
-
-    yield opened, complaints
-    for context in contexts:
-        context.close()
-
-
-@pytest.fixture
-def visit(browser: Any) -> Iterator[Callable[..., Any]]:
-    """Open a file at a width; the browser must not complain of anything or ask for anything but files."""
-    with watched(browser) as (opened, complaints):
-        yield opened
-    assert complaints == []
-
-
-def drawn(page: Any, theme: str) -> None:
-    """Wait until every chart has the colours of the theme; they are drawn one after the other."""
-    page.wait_for_function(
-        "theme => Array.from(document.querySelectorAll('.chart')).every(chart => chart.dataset.drawn === theme)",
-        arg=theme,
-    )
-
-
 def ground(page: Any) -> Any:
     return page.evaluate("getComputedStyle(document.body).backgroundColor")
 
@@ -155,7 +100,7 @@ def test_every_page_is_whole_at_both_widths_in_both_themes(
     assert page.evaluate("document.documentElement.lang") == {"en": "en", "zh": "zh-Hans"}[lang]
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
-        page.wait_for_function(_RESIZED, arg=width)
+        page.wait_for_function(RESIZED, arg=width)
         for theme in ("light", "dark"):
             page.emulate_media(color_scheme=theme)
             drawn(page, theme)
